@@ -1,0 +1,1 @@
+"""The coding assistant without a screen."""

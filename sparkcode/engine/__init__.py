@@ -1,0 +1,1 @@
+"""Engines: a request in, steps out, each with its simulated time."""

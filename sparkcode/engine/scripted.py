@@ -1,0 +1,170 @@
+"""Canned answers with their own timing: for demos, client tests and replay.
+
+A script is JSON lines; the first whose ``match`` is found in the last user text answers:
+
+    {"match": "rename", "patch": "*** Begin Patch\\n...", "ttft": 0.08, "tokens_per_second": 1200}
+    {"match": "weather", "call": {"name": "get_weather", "arguments": {"city": "Oslo"}}}
+    {"match": "break", "reply": "I will", "error": "the engine gave up"}
+    {"match": "", "reply": "Hello."}
+
+``error`` fails the turn, after the text where there is one. A built-in last line answers anything.
+This engine never stands in silently for another: its model is called ``scripted``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from sparkcode.engine.base import (
+    Channel,
+    EngineInfo,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Step,
+    TokenUsage,
+    ToolCall,
+)
+from sparkcode.errors import EngineError, ScriptError
+
+CONTEXT_LENGTH_TOKENS = 131_072
+"""What the model it plays has."""
+
+_PIECE = re.compile(r"\s*\w{1,6}|\s*[^\w\s]{1,3}|\s+")
+_MAX_SCRIPT_BYTES = 16 * 1024 * 1024
+
+
+class ScriptedError(msgspec.Struct, frozen=True):
+    message: str
+    code: str = "server_error"
+
+
+class ScriptedCall(msgspec.Struct, frozen=True):
+    name: str
+    arguments: Any = None
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of a script."""
+
+    match: str = ""
+    """Regular expression searched in the last user text; empty matches anything."""
+    reply: str | None = None
+    patch: str | None = None
+    """apply_patch text, sent as a custom tool call."""
+    call: ScriptedCall | None = None
+    error: str | ScriptedError | None = None
+    ttft: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.1
+    """Simulated seconds to the first token."""
+    tokens_per_second: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1000.0
+    """Simulated decode rate after the first token."""
+
+
+_ANYTHING = Rule(reply="The scripted engine has no line for this; it answers anyway.")
+
+
+def parse_script(lines: Iterable[str], name: str) -> tuple[Rule, ...]:
+    """Rules of a script; ScriptError names the file, the line and what would be right."""
+    rules = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{name}:{number}"
+        try:
+            rule = msgspec.json.decode(line, type=Rule)
+            re.compile(rule.match)
+        except msgspec.MsgspecError as error:
+            raise ScriptError(f"{where}: no line of a script: {error}") from error
+        except re.error as error:
+            raise ScriptError(f"{where}: 'match' is no regular expression: {error}") from error
+        if (rule.reply, rule.patch, rule.call, rule.error) == (None, None, None, None):
+            raise ScriptError(f"{where}: needs one of 'reply', 'patch', 'call' or 'error'")
+        rules.append(rule)
+    return tuple(rules)
+
+
+def pieces(text: str) -> list[str]:
+    """``text`` cut into token-sized pieces; joined they give ``text`` again."""
+    return _PIECE.findall(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedEngine:
+    """Engine that answers from rules; its steps cost no time of their own."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> ScriptedEngine:
+        """The engine of a script file; without one, only the built-in line answers."""
+        if path is None:
+            return cls()
+        try:
+            if path.stat().st_size > _MAX_SCRIPT_BYTES:
+                raise ScriptError(f"{path}: larger than {_MAX_SCRIPT_BYTES} bytes")
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScriptError(f"script {str(path)!r} cannot be read: {error}") from error
+        return cls(parse_script(text.splitlines(), str(path)))
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("scripted", "scripted", CONTEXT_LENGTH_TOKENS, "scripted")
+
+    def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
+        rule = self._rule(request)
+        channel, text = _answer(rule)
+        tokens = pieces(text)
+        limit = request.max_output_tokens
+        shown = tokens if limit is None else tokens[:limit]
+        sim_time = rule.ttft
+        for position, piece in enumerate(shown):
+            sim_time = rule.ttft + position / rule.tokens_per_second
+            yield Step(sim_time=sim_time, text=piece, tokens=1, channel=channel)
+        if rule.error is not None:
+            raise _failure(rule.error)
+        usage = TokenUsage(_input_tokens(request), 0, len(shown))
+        reason: FinishReason = "length" if len(shown) < len(tokens) else "stop"
+        yield Step(sim_time=sim_time, channel=channel, finish_reason=reason, usage=usage)
+
+    def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
+        usage = TokenUsage(_input_tokens(request), 0, 0)
+        yield Step(sim_time=0.0, finish_reason="stop", usage=usage)
+
+    def _rule(self, request: GenerateRequest) -> Rule:
+        text = request.last_user_text
+        return next((rule for rule in self.rules if re.search(rule.match, text)), _ANYTHING)
+
+
+def _answer(rule: Rule) -> tuple[Channel, str]:
+    """Where the rule's text goes, and the text."""
+    if rule.patch is not None:
+        return Channel("custom_tool_call", "apply_patch"), rule.patch
+    if rule.call is not None:
+        arguments = rule.call.arguments
+        text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+        return Channel("function_call", rule.call.name), text
+    return Channel(), rule.reply or ""
+
+
+def _failure(error: str | ScriptedError) -> EngineError:
+    if isinstance(error, str):
+        return EngineError(error)
+    return EngineError(error.message, error.code)
+
+
+def _input_tokens(request: GenerateRequest) -> int:
+    texts = []
+    for item in request.items:
+        match item:
+            case Message(text=text) | ToolCall(input=text):
+                texts.append(text)
+            case _:
+                texts.append(item.output)
+    return sum(len(pieces(text)) for text in texts)

@@ -1,0 +1,1 @@
+"""The shell of the client side: transports and tapes."""

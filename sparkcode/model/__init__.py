@@ -1,0 +1,1 @@
+"""The transformer: weights, tokenizer, numerics, sampling."""

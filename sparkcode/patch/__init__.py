@@ -1,0 +1,1 @@
+"""The one edit format: apply_patch, incremental in both directions."""

@@ -1,0 +1,1 @@
+"""The Responses wire: typed events and a sans-I/O machine, used by both ends."""

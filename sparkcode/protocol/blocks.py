@@ -1,0 +1,105 @@
+"""File blocks: how an open file travels inside a plain-text message.
+
+    File: src/calc.py
+    Edit region: lines 4-5
+    ```python
+    ...the whole text of the file...
+    ```
+
+Any model can read it, and an engine that rewrites regions reads the same lines to know what it may
+change. ``Edit region`` is absent when the file is only context. The fence is longer than any run of
+backticks in the text, so no content can close it. A path with characters that could break the line
+is written as a JSON string. A text without a final newline is followed by the line
+``(no newline at end of file)`` after its closing fence. CRLF endings travel as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Region = tuple[int, int]
+"""First and last line, 1-based and inclusive; ``(n + 1, n)`` is the empty region after line n."""
+
+_NO_NEWLINE = "(no newline at end of file)"
+_HEAD = re.compile(
+    r"^File: (?P<path>[^\n]+)\n"
+    r"(?:Edit region: lines (?P<first>\d{1,9})-(?P<last>\d{1,9})\n)?"
+    r"(?P<fence>`{3,})(?P<language>[^`\n]*)\n",
+    re.MULTILINE,
+)
+_PLAIN_PATH = re.compile(
+    r"[^\s\"\x00-\x1f\x7f](?:[^\"\x00-\x1f\x7f\x85\u2028\u2029]*[^\s\"\x00-\x1f\x7f])?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBlock:
+    """One file inside a message."""
+
+    path: str
+    """Relative to the workspace, with forward slashes."""
+    text: str
+    """The whole text, endings included."""
+    language: str = ""
+    """The fence's info string, such as ``python``."""
+    region: Region | None = None
+    """The lines that an edit may rewrite; None when the file is only context."""
+
+
+def render(block: FileBlock) -> str:
+    """The block as text, ending in a newline. ``parse(render(b)) == [b]`` for any text and path."""
+    longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    path = block.path if _PLAIN_PATH.fullmatch(block.path) else json.dumps(block.path)
+    region = "" if block.region is None else "Edit region: lines {}-{}\n".format(*block.region)
+    ends = block.text.endswith("\n") or not block.text
+    tail = "" if ends else f"\n{fence}\n{_NO_NEWLINE}\n"
+    return f"File: {path}\n{region}{fence}{block.language}\n{block.text}" + (tail or f"{fence}\n")
+
+
+def parse(message: str) -> list[FileBlock]:
+    """Every well-formed block of ``message``, in order."""
+    return [block for block, _ in _blocks(message)]
+
+
+def split(message: str) -> tuple[list[FileBlock], str]:
+    """The blocks, and what remains of the message without them (stripped)."""
+    blocks, rest, end = [], [], 0
+    for block, (first, last) in _blocks(message):
+        blocks.append(block)
+        rest.append(message[end:first])
+        end = last
+    rest.append(message[end:])
+    return blocks, "".join(rest).strip()
+
+
+def _blocks(message: str) -> Iterator[tuple[FileBlock, tuple[int, int]]]:
+    start = 0
+    while head := _HEAD.search(message, start):
+        fence = head["fence"]
+        closing = re.compile(rf"^{fence}$\n?(?P<bare>{re.escape(_NO_NEWLINE)}$\n?)?", re.MULTILINE)
+        close = closing.search(message, head.end())
+        if close is None:
+            start = head.end()
+            continue
+        text = message[head.end() : close.start()]
+        region = (int(head["first"]), int(head["last"])) if head["first"] else None
+        path = head["path"]
+        if path.startswith('"'):
+            path = _unquote(path)
+        block = FileBlock(
+            path, text.removesuffix("\n") if close["bare"] else text, head["language"], region
+        )
+        yield block, (head.start(), close.end())
+        start = close.end()
+
+
+def _unquote(path: str) -> str:
+    try:
+        value = json.loads(path)
+    except ValueError:
+        return path
+    return value if isinstance(value, str) else path

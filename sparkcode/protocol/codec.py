@@ -1,0 +1,89 @@
+"""JSON text to events and back. The only place that knows the events are JSON."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from sparkcode.errors import RemoteProtocolError
+from sparkcode.protocol.events import (
+    ClientEvent,
+    KnownClientEvent,
+    KnownServerEvent,
+    ResponseCreate,
+    ServerEvent,
+    UnknownEvent,
+)
+
+Known = TypeVar("Known")
+
+_ENCODER = msgspec.json.Encoder()
+_SERVER = msgspec.json.Decoder(KnownServerEvent)
+_CLIENT = msgspec.json.Decoder(KnownClientEvent)
+
+
+def encode(event: ServerEvent | ClientEvent) -> str:
+    """One JSON object on one line, ``type`` first."""
+    if isinstance(event, UnknownEvent):
+        return _ENCODER.encode({**event.raw, "type": event.type}).decode()
+    return _ENCODER.encode(event).decode()
+
+
+def decode_server_event(text: str | bytes) -> ServerEvent:
+    """The event in ``text``; RemoteProtocolError if it is no JSON object with a ``type``."""
+    return _decode(_SERVER, text)
+
+
+def decode_client_event(text: str | bytes) -> ClientEvent:
+    """As :func:`decode_server_event`; a known type with fields of a wrong type is an error."""
+    event = _decode(_CLIENT, text)
+    if isinstance(event, UnknownEvent) and event.type in _CLIENT_TYPES:
+        try:
+            msgspec.convert({**event.raw, "type": event.type}, KnownClientEvent)
+        except msgspec.ValidationError as error:
+            raise RemoteProtocolError(f"{event.type}: {error}") from error
+    return event
+
+
+def decode_create_body(body: bytes) -> ResponseCreate:
+    """The HTTP form of ``response.create``, which has no ``type``."""
+    raw = _object(body)
+    raw["type"] = "response.create"
+    try:
+        return msgspec.convert(raw, ResponseCreate)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError(f"request body: {error}") from error
+
+
+_CLIENT_TYPES = frozenset(
+    {"response.create", "response.interrupt", "response.steer", "response.processed"}
+)
+
+
+def _decode(decoder: msgspec.json.Decoder[Known], text: str | bytes) -> Known | UnknownEvent:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        raw = _object(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise RemoteProtocolError(f"not JSON: {_head(text)!r} ({error})") from error
+    kind = raw.pop("type", None)
+    if not isinstance(kind, str):
+        raise RemoteProtocolError(f"an event without a string 'type': {_head(text)!r}")
+    return UnknownEvent(type=kind, raw=raw)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise RemoteProtocolError(f"not JSON: {_head(text)!r} ({error})") from error
+    if not isinstance(raw, dict):
+        raise RemoteProtocolError(f"not a JSON object: {_head(text)!r}")
+    return raw
+
+
+def _head(text: str | bytes) -> str:
+    """The first 80 characters, for a one-line message."""
+    return (text if isinstance(text, str) else text.decode(errors="replace"))[:80]

@@ -1,0 +1,1 @@
+"""The shell of the engine side: one port for HTTP and WebSocket."""

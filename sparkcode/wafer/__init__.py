@@ -1,0 +1,1 @@
+"""The simulated hardware: pure functions over data files."""
