@@ -1,0 +1,69 @@
+"""A profile: a chip and a model that runs on it, under one name such as ``wse3/gpt-oss-120b``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sparkcode.wafer.chip import DEFAULT_CHIP, Chip, WaferChip, load_chip
+from sparkcode.wafer.cost import WaferCost, make_cost
+from sparkcode.wafer.gpu import GpuCost
+from sparkcode.wafer.shape import DEFAULT_SHAPE, ModelShape, load_shape
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Raises ``UsageError`` when the model does not fit the chip."""
+
+    chip: Chip
+    shape: ModelShape
+    cost: WaferCost | GpuCost = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cost", make_cost(self.chip, self.shape))
+
+    @property
+    def name(self) -> str:
+        return f"{self.chip.name}/{self.shape.name}"
+
+    @property
+    def devices(self) -> int:
+        """Wafers or GPUs."""
+        return self.cost.placement.devices
+
+    @property
+    def max_context(self) -> int:
+        """Longest context of one stream, in tokens."""
+        return self.cost.placement.max_context
+
+    @property
+    def accepted_per_step(self) -> float:
+        """Tokens that a step yields on average: more than one with speculative decoding."""
+        if isinstance(self.chip, WaferChip) and self.shape.speculation:
+            return self.chip.accepted_per_step
+        return 1.0
+
+    def tokens_per_second(self, context: int) -> float:
+        """Output rate of one stream at ``context`` tokens, as a vendor would state it."""
+        return self.accepted_per_step / self.cost.decode_seconds(context)
+
+    def ttft_seconds(self, new_tokens: int, context: int = 0) -> float:
+        """From the prompt's arrival to its first output token, without network or queue."""
+        after = context + new_tokens
+        return self.cost.prefill_seconds(new_tokens, context) + self.cost.decode_seconds(after)
+
+    def joules_per_token(self, context: int) -> float:
+        """Rated power of all devices times the time of a token, for a single stream."""
+        return self.devices * self.chip.power / self.tokens_per_second(context)
+
+    def breakdown(self, context: int) -> Mapping[str, float]:
+        """Seconds of a decode step by cause."""
+        return self.cost.breakdown(context)
+
+
+def load_profile(chip_name: str = DEFAULT_CHIP, shape_name: str = DEFAULT_SHAPE) -> Profile:
+    """Both from the catalogue, or from paths of .toml files.
+
+    Raises ``UsageError`` for a name that does not exist or a model that does not fit.
+    """
+    return Profile(load_chip(chip_name), load_shape(shape_name))

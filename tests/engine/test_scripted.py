@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkcode.engine.base import (
+    Channel,
+    Engine,
+    GenerateRequest,
+    Message,
+    Step,
+    ToolCall,
+    ToolOutput,
+)
+from sparkcode.engine.scripted import ScriptedEngine, parse_script, pieces
+from sparkcode.errors import EngineError, ScriptError
+
+
+def engine(*rules: dict[str, Any]) -> ScriptedEngine:
+    return ScriptedEngine(parse_script([json.dumps(rule) for rule in rules], "demo"))
+
+
+def ask(text: str, **fields: Any) -> GenerateRequest:
+    return GenerateRequest((Message("system", "Be brief."), Message("user", text)), **fields)
+
+
+def answer(steps: list[Step]) -> str:
+    return "".join(step.text for step in steps)
+
+
+@given(st.text())
+def test_pieces_lose_nothing(text: str) -> None:
+    assert "".join(pieces(text)) == text
+
+
+def test_the_first_match_wins() -> None:
+    scripted = engine({"match": "red", "reply": "apple"}, {"match": "", "reply": "pear"})
+    assert answer(list(scripted.generate(ask("something red")))) == "apple"
+    assert answer(list(scripted.generate(ask("something blue")))) == "pear"
+
+
+def test_a_built_in_last_line_answers_anything() -> None:
+    steps = list(ScriptedEngine().generate(ask("anything")))
+    assert "scripted engine" in answer(steps)
+    assert steps[-1].finish_reason == "stop"
+
+
+def test_timing_is_the_scripts_own() -> None:
+    scripted = engine({"reply": "one two three", "ttft": 0.25, "tokens_per_second": 100})
+    *steps, last = scripted.generate(ask(""))
+    assert [step.sim_time for step in steps] == pytest.approx([0.25, 0.26, 0.27])
+    assert last.sim_time == steps[-1].sim_time
+    assert last.usage is not None
+    assert last.usage.output_tokens == 3
+
+
+def test_patches_and_calls_use_their_own_channels() -> None:
+    scripted = engine(
+        {"match": "edit", "patch": "*** Begin Patch\n*** End Patch\n"},
+        {"match": "call", "call": {"name": "f", "arguments": {"x": 1}}},
+        {"match": "raw", "call": {"name": "g", "arguments": "{}"}},
+    )
+    edit = list(scripted.generate(ask("edit")))
+    assert {step.channel for step in edit} == {Channel("custom_tool_call", "apply_patch")}
+    call = list(scripted.generate(ask("call")))
+    assert call[0].channel == Channel("function_call", "f")
+    assert json.loads(answer(call)) == {"x": 1}
+    assert answer(list(scripted.generate(ask("raw")))) == "{}"
+
+
+def test_a_limit_ends_the_answer_with_length() -> None:
+    steps = list(engine({"reply": "a b c d"}).generate(ask("", max_output_tokens=2)))
+    assert answer(steps) == "a b"
+    assert steps[-1].finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [("no", "server_error"), ({"message": "no", "code": "invalid_prompt"}, "invalid_prompt")],
+)
+def test_an_error_fails_the_turn_after_its_text(error: Any, code: str) -> None:
+    steps = engine({"reply": "I will", "error": error}).generate(ask(""))
+    seen = [next(steps).text, next(steps).text]
+    with pytest.raises(EngineError, match="no") as caught:
+        next(steps)
+    assert "".join(seen) == "I will"
+    assert caught.value.code == code
+
+
+def test_warm_up_counts_the_prompt_and_says_nothing() -> None:
+    items = (Message("user", "hi there"), ToolCall("1", "f", "x y"), ToolOutput("1", "done"))
+    (step,) = ScriptedEngine().warm(GenerateRequest(items))
+    assert step.text == ""
+    assert step.usage is not None
+    assert step.usage.input_tokens == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "no line of a script"),
+        ('{"match": 3, "reply": ""}', "no line of a script"),
+        ('{"reply": "", "speed": 3}', "speed"),
+        ('{"match": "(", "reply": ""}', "regular expression"),
+        ('{"match": "x"}', "needs one of"),
+        ('{"reply": "", "tokens_per_second": 0}', "tokens_per_second"),
+    ],
+)
+def test_a_bad_line_names_itself(line: str, reason: str) -> None:
+    with pytest.raises(ScriptError, match=r"demo:2: .*" + reason):
+        parse_script(["", line], "demo")
+
+
+def test_files(tmp_path: Path) -> None:
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"reply": "yes"}\n')
+    scripted: Engine = ScriptedEngine.from_file(good)
+    assert answer(list(scripted.generate(ask("")))) == "yes"
+    assert scripted.info.model == "scripted"
+    assert ScriptedEngine.from_file(None).rules == ()
+    with pytest.raises(ScriptError, match="cannot be read"):
+        ScriptedEngine.from_file(tmp_path / "absent.jsonl")
+    huge = tmp_path / "huge.jsonl"
+    with huge.open("wb") as file:
+        file.truncate(17 * 1024 * 1024)
+    with pytest.raises(ScriptError, match="larger than"):
+        ScriptedEngine.from_file(huge)

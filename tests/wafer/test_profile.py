@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from sparkcode.errors import UsageError
+from sparkcode.wafer.chip import chip_names
+from sparkcode.wafer.profile import Profile, load_profile
+from sparkcode.wafer.shape import shape_names
+
+
+def test_the_default_is_spark() -> None:
+    """OpenAI (2026-02-12): more than 1,000 tokens per second, 128k tokens of context."""
+    profile = load_profile()
+    assert profile.name == "wse3/gpt-oss-120b"
+    assert profile.max_context == 131_072
+    assert 1000 < profile.tokens_per_second(96_000) < profile.tokens_per_second(0) < 2500
+    assert profile.accepted_per_step == 1.0
+
+
+@pytest.mark.parametrize("chip", chip_names())
+@pytest.mark.parametrize("shape", shape_names())
+def test_every_pair_has_a_profile(chip: str, shape: str) -> None:
+    profile = load_profile(chip, shape)
+    assert profile == Profile(profile.chip, profile.shape)
+    assert profile.tokens_per_second(2048) > 1
+    assert sum(profile.breakdown(2048).values()) == profile.cost.decode_seconds(2048)
+
+
+def test_drafts_count_on_the_wafer_only() -> None:
+    wafer, gpu = load_profile("wse3", "llama-3.1-70b"), load_profile("h100", "llama-3.1-70b")
+    assert wafer.accepted_per_step == 1.9
+    assert wafer.tokens_per_second(0) == pytest.approx(1.9 / wafer.cost.decode_seconds(0))
+    assert gpu.accepted_per_step == 1.0
+
+
+def test_first_token_follows_prefill_and_a_step() -> None:
+    profile = load_profile()
+    expected = profile.cost.prefill_seconds(100, 50) + profile.cost.decode_seconds(150)
+    assert profile.ttft_seconds(100, 50) == expected
+    assert profile.ttft_seconds(100) < expected
+
+
+def test_energy() -> None:
+    """An 8B costs a wafer about 10 J a token by rated power; a GPU about half of that."""
+    assert load_profile("wse3", "llama-3.1-8b").joules_per_token(2048) == pytest.approx(10, rel=0.4)
+    assert load_profile("h100", "llama-3.1-8b").joules_per_token(2048) == pytest.approx(5, rel=0.2)
+    seventy = load_profile("wse3", "llama-3.1-70b")
+    power = seventy.devices * 23_000
+    assert seventy.joules_per_token(0) == pytest.approx(power / seventy.tokens_per_second(0))
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UsageError, match="unknown chip"):
+        load_profile("abacus")
+    with pytest.raises(UsageError, match="unknown model"):
+        load_profile("wse3", "eliza")
