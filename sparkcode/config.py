@@ -64,7 +64,7 @@ def project_config_path(folder: Path) -> Path:
 def cache_root(environ: Mapping[str, str]) -> Path:
     """Where weights and packed files live; ``SPARKCODE_CACHE`` overrides it."""
     override = environ.get(ENV_PREFIX + "CACHE", "")
-    return Path(override) if override else platformdirs.user_cache_path("sparkcode")
+    return Path(override).expanduser() if override else platformdirs.user_cache_path("sparkcode")
 
 
 def load_config(

@@ -1,0 +1,70 @@
+"""What becomes of the model's text: said as it is, or turned into a patch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sparkcode.engine.base import Channel
+from sparkcode.engine.fence import FenceStop
+from sparkcode.engine.prompt import EDIT_TOOL, EditTask, fence_for
+from sparkcode.patch.writer import PatchWriter
+
+NO_CHANGE = "No change: the model returned the marked lines as they are."
+
+
+class Sink(Protocol):
+    """Takes the model's text as it streams; gives text for one channel of the answer."""
+
+    @property
+    def full(self) -> bool:
+        """The answer is complete, whatever else the model would say."""
+        ...
+
+    def feed(self, text: str) -> tuple[Channel, str]:
+        """Text that became certain with this piece; may be empty."""
+        ...
+
+    def finish(self, *, complete: bool) -> tuple[Channel, str]:
+        """The rest. An answer that was cut short is not made to look whole."""
+        ...
+
+
+class MessageSink:
+    """A chat answer: every piece is said at once."""
+
+    full = False
+
+    def feed(self, text: str) -> tuple[Channel, str]:
+        return Channel(), text
+
+    def finish(self, *, complete: bool) -> tuple[Channel, str]:
+        return Channel(), ""
+
+
+class PatchSink:
+    """An edit: the rewritten region in, apply_patch text out.
+
+    A region that comes back unchanged is no patch; the answer is then a message that says so. A
+    rewrite that was cut short stays an unfinished patch: closing it would delete the lines that
+    the model had not reached yet.
+    """
+
+    def __init__(self, task: EditTask) -> None:
+        self._fence = FenceStop(fence_for(task.region_text))
+        self._writer = PatchWriter(task.block.path, task.block.text, task.region)
+        self._channel = Channel("custom_tool_call", EDIT_TOOL)
+
+    @property
+    def full(self) -> bool:
+        return self._fence.closed
+
+    def feed(self, text: str) -> tuple[Channel, str]:
+        return self._channel, self._writer.feed(self._fence.feed(text))
+
+    def finish(self, *, complete: bool) -> tuple[Channel, str]:
+        if not complete:
+            return self._channel, ""
+        patch = self._writer.feed(self._fence.finish()) + self._writer.close()
+        if not self._writer.changed:
+            return Channel(), NO_CHANGE
+        return self._channel, patch
