@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -77,9 +78,9 @@ def config_check() -> Check:
 
 def weights_check() -> Check:
     from sparkcode.model.catalogue import DEFAULT_MODEL, load_catalogue
-    from sparkcode.model.store import ModelStore
+    from sparkcode.model.store import ModelStore, models_folder
 
-    store = ModelStore(cache_root(os.environ) / "models")
+    store = ModelStore(models_folder(os.environ))
     entries = load_catalogue()
     present = [name for name, entry in entries.items() if store.have(entry)]
     if DEFAULT_MODEL in present:
@@ -106,16 +107,16 @@ def kernel_check() -> Check:
 def themes_check() -> Check:
     from sparkcode.tui.theme import load_themes
 
-    themes, problems = load_themes()
-    if problems:
-        return Check("themes", "warn", "; ".join(str(problem) for problem in problems))
-    return Check("themes", "ok", ", ".join(sorted(themes)))
+    found = load_themes()
+    if found.problems:
+        return Check("themes", "warn", "; ".join(found.problems))
+    return Check("themes", "ok", ", ".join(found.themes))
 
 
 def engine_check() -> Check:
     from sparkcode.link.local import find_local
 
-    url = find_local()
+    url = asyncio.run(find_local())
     if url is None:
         detail = f"none runs on port {DEFAULT_PORT}; one is started when needed"
         return Check("engine", "ok", detail)
