@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import difflib
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sparkcode.errors import PatchSyntaxError
+from sparkcode.patch.apply import apply_update
+from sparkcode.patch.parser import parse
+from sparkcode.patch.seek import Haystack
+from sparkcode.patch.writer import Endings, PatchWriter, context_length, write
+
+ALPHABET = [
+    "\n", "\n", "\n", "\r\n", "\r", "\t", "a", "b", " ", "}", "\u2028", "\x85", "\x0b", "foo(bar)",
+    "+", "-", "\\", "@@", "*** End Patch", "\n\n", "x = 1\n", "x = 2\n", "    return x\n", "“q”",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(ALPHABET), max_size=40).map("".join)
+rewrites = st.lists(st.sampled_from([each for each in ALPHABET if "\r" not in each]), max_size=30)
+
+
+def patched(original: str, patch: str) -> str:
+    if not patch:
+        return original
+    return apply_update(original, parse(patch).files[0].chunks, "f", final_newline="keep")
+
+
+def stream(
+    original: str, region: tuple[int, int], pieces: list[str], endings: Endings = "follow"
+) -> str:
+    writer = PatchWriter("f", original, region, endings=endings)
+    text = "".join([writer.feed(piece) for piece in pieces])
+    text += writer.close()
+    assert writer.changed == bool(text)
+    return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, texts)
+@example("a\nb\n", "a\nb")
+@example("a", "a\nb")
+@example("x\r\r\n", "x\r\r\r\n")
+@example("x\r", "y\r")
+def test_a_written_patch_turns_one_text_into_the_other(before: str, after: str) -> None:
+    patch = write("f", before, after)
+    assert (patch == "") == (before == after)
+    assert patched(before, patch) == after
+
+
+@st.composite
+def regions(draw: st.DrawFn) -> tuple[str, tuple[int, int], list[str], list[str]]:
+    original = draw(texts)
+    count = original.count("\n") + (not original.endswith("\n") and original != "")
+    first = draw(st.integers(1, count + 1))
+    last = draw(st.integers(first - 1, count))
+    lines = original.split("\n")[first - 1 : last]
+    text = "".join(draw(rewrites))
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(lines)))
+        text = "".join(f"{line}\n" for line in [*lines[:at], *text.split("\n"), *lines[at + 1 :]])
+    cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=10)))
+    pieces = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+    return original, (first, last), pieces, [text]
+
+
+@settings(max_examples=300, deadline=None)
+@given(regions(), st.sampled_from(["follow", "exact"]))
+def test_the_patch_does_not_depend_on_how_the_rewrite_was_cut(
+    case: tuple[str, tuple[int, int], list[str], list[str]], endings: Endings
+) -> None:
+    original, (first, last), pieces, text = case
+    patch = stream(original, (first, last), pieces, endings)
+    assert patch == stream(original, (first, last), text, endings)
+    assert patch == stream(original, (first, last), list(text[0]), endings)
+    result = patched(original, patch)
+    lines = original.splitlines(keepends=True) if original.isascii() else original.split("\n")
+    assert (result == original) or patch
+    if endings == "follow" and original.isascii() and not set(original) & set("\r\x0b"):
+        before, after = "".join(lines[: first - 1]), "".join(lines[last:])
+        middle = text[0] + ("\n" if text[0] and not text[0].endswith("\n") else "")
+        bare = not after and original and not original.endswith("\n")
+        if not after and before and not before.endswith("\n"):
+            before += "\n" if middle else ""
+        expected = before + middle + after
+        if bare and middle:
+            expected = expected.removesuffix("\n")
+        assert result == expected
+
+
+def test_unchanged_text_is_no_patch() -> None:
+    for text in ("", "a", "a\n", "a\r\nb", "\n\n"):
+        assert write("f", text, text) == ""
+    assert stream("a\nb\nc\n", (2, 2), ["b"]) == ""
+    assert stream("a\r\nb\r\n", (1, 2), ["a\nb"]) == ""
+    assert stream("a\nb", (1, 2), ["a\n", "b\n"]) == ""
+
+
+def test_a_plain_edit() -> None:
+    assert stream("a\nb\nc\nd\ne\nf\n", (4, 4), ["x", "\n"]) == (
+        "*** Begin Patch\n*** Update File: f\n@@\n a\n b\n c\n+x\n-d\n e\n f\n*** End Patch\n"
+    )
+
+
+def test_near_changes_share_a_hunk_and_far_ones_do_not() -> None:
+    letters = [chr(ord("a") + each) for each in range(26)]
+    text = "\n".join(letters) + "\n"
+    assert write("f", text, text.replace("d\n", "").replace("k\n", "")).count("@@") == 1
+    assert write("f", text, text.replace("d\n", "").replace("l\n", "")).count("@@") == 2
+
+
+def test_context_grows_until_its_first_match_is_the_right_place() -> None:
+    block = "{\n  a\n  b\n  c\n}\n"
+    text = f"one\n{block}two\n{block}end\n"
+    assert stream(text, (12, 12), ["  x\n"]).count("\n ") == 6
+    same = "x\n" * 40
+    both = "x\n" * 7 + "y\n" + "x\n" * 20 + "z\n" + "x\n" * 11
+    assert patched(same, write("f", same, both)) == both
+    same = "x\n" * 9
+    assert patched(same, stream(same, (8, 8), ["x\ny\n"])) == "x\n" * 8 + "y\nx\n"
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=14))
+def test_context_length_is_the_least_that_is_enough(lines: list[str]) -> None:
+    length = context_length(lines)
+    assert Haystack(lines).seek(lines[len(lines) - length :], 0) == len(lines) - length
+    shorter = length - 1
+    if shorter >= 3:
+        assert Haystack(lines).seek(lines[len(lines) - shorter :], 0) != len(lines) - shorter
+
+
+def test_insertion_into_an_empty_file_and_at_both_ends() -> None:
+    assert patched("", stream("", (1, 0), ["a"])) == "a\n"
+    assert patched("a\n", stream("a\n", (1, 0), ["x"])) == "x\na\n"
+    assert patched("a\n", stream("a\n", (2, 1), ["x"])) == "a\nx\n"
+    assert patched("a", stream("a", (2, 1), ["x\n"])) == "a\nx"
+
+
+def test_follow_keeps_the_files_line_endings() -> None:
+    assert patched("a\r\nb\r\n", stream("a\r\nb\r\n", (1, 1), ["x\ny"])) == "x\r\ny\r\nb\r\n"
+    assert patched("a\nb", stream("a\nb", (1, 2), ["a\nx\n"])) == "a\nx"
+    assert patched("a\nb", stream("a\nb", (1, 2), ["a\n"])) == "a"
+    assert patched("\ta\nb\n", stream("\ta\nb\n", (1, 1), ["\tx\r\n"])) == "\tx\nb\n"
+
+
+def test_backslash_lines_only_where_they_are_needed() -> None:
+    assert "\\" not in write("f", "a\r\nb\r\n", "a\r\nx\r\n")
+    assert "+b\n\\ No newline at end of file\n" in write("f", "a\nb\n", "a\nb")
+    assert "+x\n\\ Line ends with CRLF\n" in write("f", "a\nb\n", "a\nx\r\n")
+    assert "+x\n\\ Line ends with LF\n" in write("f", "a\r\nb\r\n", "a\r\nx\n")
+    assert "-a\n\\ Text ends with 1 CR\n" in write("f", "a\r\r\n", "")
+
+
+def test_exact_text_inside_a_file_cannot_join_lines() -> None:
+    assert patched("a\nb\n", stream("a\nb\n", (1, 1), ["x"], "exact")) == "x\nb\n"
+
+
+def test_a_new_line_is_shown_while_it_is_being_written() -> None:
+    writer = PatchWriter("f", "def f():\n    return 1\n", (1, 2))
+    assert writer.feed("def f():\n    x = ") == ""
+    assert writer.feed("compute()").endswith("@@\n def f():\n+    x = compute()")
+    assert writer.feed(" + 1\r") == " + 1"
+    assert writer.feed("\n") == "\n"
+    assert writer.feed("    return 1") == ""
+    assert writer.feed("\n") == "     return 1\n"
+    assert writer.close() == "*** End Patch\n"
+
+
+def test_a_replacement_is_shown_below_the_line_it_replaces() -> None:
+    writer = PatchWriter("f", "    return foo(a, b)\n", (1, 1))
+    assert writer.feed("    return foo(a") == ""
+    assert writer.feed(", c").endswith("@@\n-    return foo(a, b)\n+    return foo(a, c")
+
+
+def test_unusable_paths_and_regions_are_refused() -> None:
+    for path in ("", "a\nb", "a ", "a\r"):
+        with pytest.raises(PatchSyntaxError, match="cannot stand in a patch"):
+            PatchWriter(path, "", (1, 0))
+    for region in ((0, 1), (3, 1), (1, 3), (4, 3)):
+        with pytest.raises(PatchSyntaxError, match="is not within its 2 lines"):
+            PatchWriter("f", "a\nb\n", region)
+
+
+BASE = '''\
+import json
+import sys
+
+from app import config
+
+
+class Greeter:
+    """Says hello."""
+
+    def __init__(self, name, loud=False):
+        self.name = name
+        self.loud = loud
+        self.count = 0
+
+    def greet(self):
+        text = "hello " + self.name
+        if self.loud:
+            text = text.upper()
+        self.count += 1
+        return text
+
+    def reset(self):
+        self.count = 0
+        return None
+
+
+def main(argv):
+    if not argv:
+        return 1
+    greeter = Greeter(argv[0])
+    for item in argv:
+        print(greeter.greet())
+        log(item)
+        if item == "x":
+            break
+    return 0
+'''
+LOOP = BASE[BASE.index("    for item") : BASE.index("    return 0")]
+EDITS = {
+    "insert two lines": (
+        "        self.count += 1\n",
+        "        self.count += 1\n        if self.count > 9:\n            raise ValueError(self)\n",
+    ),
+    "rename a variable": ("greeter", "speaker"),
+    "rename an attribute": ("self.count", "self.calls"),
+    "delete a line": ("        self.loud = loud\n", ""),
+    "replace a line": ('"hello " + self.name', 'f"hello {self.name}"'),
+    "add a docstring": ("greet(self):\n", 'greet(self):\n        """Return the greeting."""\n'),
+    "reindent a block": (
+        LOOP,
+        "    with lock:\n" + "".join(f"    {line}\n" for line in LOOP.splitlines()),
+    ),
+    "add an import": ("import json\n", "import json\nimport os\n"),
+    "add a first import": ("import json\n", "import abc\nimport json\n"),
+    "add a method": (
+        "    def reset(self):\n",
+        "    def shout(self):\n        self.loud = True\n        return self.greet()\n\n"
+        "    def reset(self):\n",
+    ),
+    "delete a method": ("    def reset(self):\n        self.count = 0\n        return None\n", ""),
+    "change a signature": ("name, loud=False)", "name: str, loud: bool = False) -> None"),
+    "rewrite a body": (
+        '        text = "hello " + self.name\n        if self.loud:\n',
+        '        parts = ["hello", self.name]\n        text = " ".join(parts)\n',
+    ),
+    "change a constant": ("return 1", "return 2"),
+    "append to the file": ("    return 0\n", "    return 0\n\n\nif __debug__:\n    main([])\n"),
+    "wrap in try": (
+        "    greeter = Greeter(argv[0])\n",
+        "    try:\n        greeter = Greeter(argv[0])\n    except TypeError:\n        return 2\n",
+    ),
+    "swap two lines": (
+        "        self.name = name\n        self.loud = loud\n",
+        "        self.loud = loud\n        self.name = name\n",
+    ),
+    "add a line among like ones": (
+        "        self.loud = loud\n",
+        "        self.size = size\n        self.loud = loud\n",
+    ),
+    "add type hints": ("(self):", "(self) -> str:"),
+    "add an early return": ("    for item", "    if not greeter:\n        return 0\n    for item"),
+}
+
+
+def changes(lines: list[str]) -> int:
+    return sum(line[:1] in ("+", "-") and line[:3] not in ("+++", "---") for line in lines)
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_typical_edits_read_like_a_normal_diff(name: str) -> None:
+    after = BASE.replace(*EDITS[name])
+    patch = write("f", BASE, after)
+    usual = list(difflib.unified_diff(BASE.splitlines(), after.splitlines()))
+    assert patched(BASE, patch) == after
+    assert changes(patch.splitlines()) <= changes(usual)
+
+
+def test_replacements_stand_line_by_line() -> None:
+    patch = write("f", BASE, BASE.replace("greeter", "speaker"))
+    assert "-    greeter = Greeter(argv[0])\n+    speaker = Greeter(argv[0])\n" in patch
+    assert "-        print(greeter.greet())\n+        print(speaker.greet())\n" in patch
+
+
+def test_a_very_long_file_is_quick() -> None:
+    before = "".join(f"row {each % 7}\n" for each in range(30_000))
+    after = before.replace("row 3\n", "row three\n", 50)
+    assert patched(before, write("f", before, after)) == after
