@@ -11,6 +11,8 @@ from sparkcode.protocol.events import (
     ClientEvent,
     KnownClientEvent,
     KnownServerEvent,
+    OutputItem,
+    Response,
     ResponseCreate,
     ServerEvent,
     UnknownEvent,
@@ -31,8 +33,13 @@ def encode(event: ServerEvent | ClientEvent) -> str:
 
 
 def decode_server_event(text: str | bytes) -> ServerEvent:
-    """The event in ``text``; RemoteProtocolError if it is no JSON object with a ``type``."""
-    return _decode(_SERVER, text)
+    """The event in ``text``; RemoteProtocolError if it is no JSON object with a ``type``.
+
+    Servers differ in details that must not cost a turn: a null where a value is due counts as
+    absent, and what a response object holds of a kind unknown here is left out of it.
+    """
+    event = _decode(_SERVER, text)
+    return _salvage(event) if isinstance(event, UnknownEvent) else event
 
 
 def decode_client_event(text: str | bytes) -> ClientEvent:
@@ -54,6 +61,38 @@ def decode_create_body(body: bytes) -> ResponseCreate:
         return msgspec.convert(raw, ResponseCreate)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError(f"request body: {error}") from error
+
+
+def _salvage(event: UnknownEvent) -> ServerEvent:
+    raw = {key: value for key, value in event.raw.items() if value is not None}
+    response = raw.get("response")
+    if isinstance(response, dict):
+        raw["response"] = _usable_response(response)
+    try:
+        known: KnownServerEvent = msgspec.convert({**raw, "type": event.type}, KnownServerEvent)
+    except msgspec.ValidationError:
+        return event
+    return known
+
+
+def _usable_response(raw: dict[str, Any]) -> dict[str, Any]:
+    usable = {
+        field.name: raw[field.name]
+        for field in msgspec.structs.fields(Response)
+        if field.name in raw and _fits(raw[field.name], field.type)
+    }
+    output = raw.get("output")
+    if isinstance(output, list):
+        usable["output"] = [item for item in output if _fits(item, OutputItem)]
+    return usable
+
+
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 _CLIENT_TYPES = frozenset(

@@ -1,0 +1,176 @@
+"""``sparkcode serve``: an engine for any client of the Responses API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from sparkcode.config import (
+    API_KEY_ENV,
+    DEFAULT_PORT,
+    Config,
+    load_config,
+    project_config_path,
+    user_config_path,
+)
+from sparkcode.errors import UsageError
+
+if TYPE_CHECKING:
+    import socket
+
+    from sparkcode.engine.base import Engine
+    from sparkcode.server.auth import Gate
+    from sparkcode.wafer.pacer import PaceMode
+
+ENGINES = ("spark", "scripted", "upstream")
+SWITCH_INTERVAL_SECONDS = 0.0005
+PACES = ("live", "sim", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen and who may ask."""
+
+    host: str
+    port: int
+    api_key: str
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="0 takes a free one.",
+)
+@click.option("--model", metavar="NAME|PATH", help="A known model or a GGUF file.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Who makes the tokens.")
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What the scripted engine answers (JSON lines).",
+)
+@click.option(
+    "--pace",
+    type=click.Choice(PACES),
+    help="live: as computed (default of spark); sim: as the simulated chip (default of "
+    "scripted); max: without frames.",
+)
+@click.option("--chip", metavar="NAME|FILE", help="Simulated chip.")
+@click.option("--profile", metavar="NAME|FILE", help="Simulated model shape.")
+@click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
+@click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
+def serve(
+    host: str,
+    port: int,
+    api_key: str,
+    script: Path | None,
+    exit_with_stdin: bool,
+    **flags: str | None,
+) -> int:
+    """Serve an engine over the Responses API: WebSocket and HTTP on one port.
+
+    \b
+    The first line on stdout says where, once connections are accepted:
+      {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine":, "model":, "pid":}
+    """
+    files = [user_config_path(), project_config_path(Path.cwd())]
+    config, _ = load_config(files, os.environ, flags)
+    _check(config, script)
+    if exit_with_stdin:
+        threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
+    return _serve(config, Address(host, port, api_key), script)
+
+
+def _serve(config: Config, address: Address, script: Path | None) -> int:
+    from sparkcode.server.auth import gate_for
+    from sparkcode.server.listener import bind, start_listening
+
+    gate = gate_for(address.host, address.api_key)
+    with bind(address.host, address.port) as listening:
+        engine = _engine(config, script)
+        start_listening(listening)
+        pace = config.pace or ("sim" if config.engine == "scripted" else "live")
+        came = asyncio.run(_run(engine, cast("PaceMode", pace), gate, listening))
+    return 128 + signal.SIGINT if signal.SIGINT in came else 0
+
+
+async def _run(engine: Engine, pace: PaceMode, gate: Gate, listening: socket.socket) -> list[int]:
+    from sparkcode.clock import LoopClock
+    from sparkcode.server.app import create_app
+    from sparkcode.server.hub import Hub, WorkerThread
+    from sparkcode.server.listener import Listener, base_url, stop_on_signals
+    from sparkcode.server.service import Service
+
+    def announce() -> None:
+        line = {
+            "type": "serving",
+            "url": base_url(listening),
+            "engine": engine.info.engine,
+            "model": engine.info.model,
+            "pid": os.getpid(),
+        }
+        click.echo(json.dumps(line))
+
+    # The default of 5 ms is how long the engine's thread could keep a frame from leaving.
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    worker = WorkerThread()
+    try:
+        hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=worker)
+        app = create_app(Service(hub, time.time), gate)
+        listener = Listener(app, listening, announce)
+        with stop_on_signals(listener) as came:
+            await listener.run_until_stopped()
+        return came
+    finally:
+        worker.close()
+
+
+def _check(config: Config, script: Path | None) -> None:
+    """UsageError for options that do not go together, before anything takes time."""
+    if config.engine not in ENGINES:
+        raise UsageError(f"unknown engine {config.engine!r}; expected one of {', '.join(ENGINES)}")
+    if config.pace and config.pace not in PACES:
+        raise UsageError(f"unknown pace {config.pace!r}; expected one of {', '.join(PACES)}")
+    if config.engine == "upstream":
+        raise UsageError("--engine upstream does not exist yet; use spark or scripted")
+    if script is not None and config.engine != "scripted":
+        raise UsageError(f"--script needs --engine scripted, not {config.engine!r}")
+
+
+def _engine(config: Config, script: Path | None) -> Engine:
+    if config.engine == "scripted":
+        from sparkcode.engine.scripted import ScriptedEngine
+
+        return ScriptedEngine.from_file(script)
+    from sparkcode.engine.spark import SparkEngine
+    from sparkcode.model.catalogue import DEFAULT_MODEL
+    from sparkcode.wafer.profile import load_profile
+
+    profile = load_profile(config.chip, config.profile)
+    return SparkEngine.load(config.model or DEFAULT_MODEL, profile, _say)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _stop_at_end_of_stdin() -> None:
+    """Whoever holds the other end is gone: stop as for SIGTERM, also while the engine loads."""
+    # Not through sys.stdin: a thread that waits inside it holds a lock that the exit needs.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,222 @@
+"""One engine behind a queue, for many connections.
+
+An engine is a blocking generator with one set of caches, so turns run one after another in the
+order in which they were asked; a bounded number may wait. Each turn is a :class:`Run`: a task
+that has steps pulled through ``run_step``, in production on a single worker thread. The thread
+posts each step to the loop and goes on with the next, because a round trip between threads per
+step costs as much as a fast chip's token takes. The computation may run ahead of the reader by
+:data:`AHEAD` steps, so that pacing and computing overlap.
+
+Cancelling a run never interrupts a step: the mark is seen after the current one, the generator is
+closed on the same thread, and the next turn is let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+from sparkcode.clock import Clock
+from sparkcode.engine.base import Engine, EngineInfo, GenerateRequest, Step
+from sparkcode.errors import EngineError
+from sparkcode.wafer.pacer import PaceMode
+
+AHEAD: Final = 256
+"""Steps that may be computed before the reader has taken them."""
+
+WAITING: Final = 64
+"""Turns that may wait for the engine; one more is refused."""
+
+logger = logging.getLogger(__name__)
+
+
+class StepRunner(Protocol):
+    """How one blocking call of the engine is run."""
+
+    def __call__(self, call: Callable[[], Any], /) -> Awaitable[Any]: ...
+
+
+async def run_inline(call: Callable[[], Any], /) -> Any:
+    """Runs the call on the loop: for engines that cost no time, and for virtual clocks."""
+    await asyncio.sleep(0)
+    return call()
+
+
+class WorkerThread:
+    """Runs calls on one thread of its own, in order."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="engine")
+
+    async def __call__(self, call: Callable[[], Any], /) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Ends the thread after the call that it is in."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A step and the clock's time, in seconds, at which it was ready."""
+
+    step: Step
+    at: float
+
+
+class Run:
+    """One turn on the engine; made by :meth:`Hub.start`.
+
+    ``ready`` holds computed steps, oldest first, for the reader to take. ``changed`` is set when
+    there is news: a step, the end, or a :meth:`notify`.
+    """
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at: Final = asked_at
+        self.started_at: float | None = None
+        """When the engine became free for this turn; None while it waits."""
+        self.ready: deque[Computed] = deque()
+        self.changed = asyncio.Event()
+        self.finished = False
+        self.error: EngineError | None = None
+        self._room = asyncio.Event()
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """No more steps are wanted; takes effect within one step."""
+        self._cancelled = True
+        self._room.set()
+
+    def notify(self) -> None:
+        """Wakes the reader."""
+        self.changed.set()
+
+    def take(self) -> Computed:
+        """The oldest computed step; makes room for another."""
+        computed = self.ready.popleft()
+        self._room.set()
+        return computed
+
+    def deliver(self, computed: Computed) -> None:
+        """Hands a step to the reader."""
+        self.ready.append(computed)
+        self.changed.set()
+
+    async def room(self) -> int:
+        """Steps that may be computed now; waits while the reader is too far behind."""
+        while len(self.ready) >= AHEAD and not self._cancelled:
+            self._room.clear()
+            await self._room.wait()
+        return AHEAD - len(self.ready)
+
+    def end(self, error: EngineError | None) -> None:
+        self.error = error
+        self.finished = True
+        self.changed.set()
+
+
+def _pull_some(steps: Iterator[Step], run: Run, post: Callable[[Step], object], limit: int) -> bool:
+    """Posts up to ``limit`` steps; whether there may be more. Runs on the engine's thread."""
+    for _ in range(limit):
+        if run.cancelled:
+            return False
+        step = next(steps, None)
+        if step is None:
+            return False
+        post(step)
+    return True
+
+
+class Hub:
+    """The engine's queue; ``pace`` and ``clock`` are what its responses are released by."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        pace: PaceMode,
+        clock: Clock,
+        run_step: StepRunner,
+        waiting: int = WAITING,
+    ) -> None:
+        self.pace: Final = pace
+        self.clock: Final = clock
+        self._engine = engine
+        self._run_step = run_step
+        self._waiting = waiting
+        self._turn = asyncio.Lock()
+        self._tasks: dict[asyncio.Task[None], Run] = {}
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._engine.info
+
+    @property
+    def load(self) -> int:
+        """Turns that run or wait."""
+        return len(self._tasks)
+
+    def start(self, request: GenerateRequest, *, warm: bool = False) -> Run:
+        """Queues one turn; EngineError ``server_is_overloaded`` when too many wait."""
+        if len(self._tasks) > self._waiting:
+            raise EngineError(
+                f"{len(self._tasks)} turns are queued already; try again later",
+                "server_is_overloaded",
+            )
+        run = Run(self.clock.now())
+        make = self._engine.warm if warm else self._engine.generate
+        task = asyncio.create_task(self._pull(run, partial(make, request)))
+        self._tasks[task] = run
+        task.add_done_callback(self._done)
+        return run
+
+    async def close(self) -> None:
+        """Cancels every turn and waits until the engine is idle."""
+        for run in self._tasks.values():
+            run.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pull(self, run: Run, make: Callable[[], Generator[Step, None, None]]) -> None:
+        async with self._turn:
+            if run.cancelled:
+                return
+            run.started_at = self.clock.now()
+            steps = await self._run_step(make)
+            post = partial(
+                asyncio.get_running_loop().call_soon_threadsafe, partial(self._post, run)
+            )
+            try:
+                more = True
+                while more and not run.cancelled:
+                    room = await run.room()
+                    more = await self._run_step(partial(_pull_some, steps, run, post, room))
+                    # What was posted from this very thread arrives before the task goes on.
+                    await asyncio.sleep(0)
+            finally:
+                await self._run_step(steps.close)
+
+    def _post(self, run: Run, step: Step) -> None:
+        run.deliver(Computed(step, self.clock.now()))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        run = self._tasks.pop(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is None and not task.cancelled():
+            run.end(None)
+            return
+        if isinstance(failure, EngineError):
+            run.end(failure)
+            return
+        # A fault in an engine must end its own turn only, and must not be silent.
+        logger.error("the engine failed", exc_info=failure)
+        run.end(EngineError(f"the engine failed: {type(failure).__name__}"))

@@ -1,0 +1,241 @@
+"""One response on its way out: pulls steps, waits for their time, tells them.
+
+The responder is the only place where a response waits. It wakes for four reasons: a computed step
+is due, a frame may leave, the client interrupted, or nothing was said for
+:data:`KEEP_ALIVE_SECONDS` (clients watch for silence, and a long prefill is silent).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from math import inf
+from typing import Any, Final
+
+from sparkcode.clock import Clock
+from sparkcode.engine.base import GenerateRequest, Step
+from sparkcode.errors import EngineError
+from sparkcode.protocol.events import (
+    Response,
+    ResponseCompleted,
+    ResponseFailed,
+    ResponseIncomplete,
+    ServerEvent,
+    WebSocketTiming,
+)
+from sparkcode.server.hub import AHEAD, Computed, Hub, Run
+from sparkcode.server.narrator import Narrator
+from sparkcode.wafer.pacer import Pacer, frame_clock
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+
+
+class Responder:
+    """Answers one request through the hub. ``wall_time`` gives Unix seconds."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        narrator: Narrator,
+        request: GenerateRequest,
+        *,
+        warm: bool,
+        metrics: bool,
+        wall_time: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._narrator = narrator
+        self._request = request
+        self._warm = warm
+        self._metrics = metrics
+        self._wall_time = wall_time
+        self._interrupted = False
+        self._run: Run | None = None
+        self.final: Response | None = None
+        """The response as its terminal event gives it; None until then."""
+
+    @property
+    def response_id(self) -> str:
+        return self._narrator.response_id
+
+    def interrupt(self) -> None:
+        """The client wants no more; too late if the terminal event has been given out."""
+        self._interrupted = True
+        if self._run is not None:
+            self._run.notify()
+
+    async def events(self) -> AsyncGenerator[list[ServerEvent], None]:
+        """Batches of events that are to be sent at once, the last with the terminal event.
+
+        Closing the generator stops the engine within one step.
+        """
+        yield self._narrator.started()
+        try:
+            run = self._run = self._hub.start(self._request, warm=self._warm)
+        except EngineError as error:
+            yield self._end(self._narrator.failed(error))
+            return
+        try:
+            async with aclosing(self._follow(run)) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            run.cancel()
+
+    async def _follow(self, run: Run) -> AsyncGenerator[list[ServerEvent], None]:
+        clock = self._hub.clock
+        release = _Release(run, self._hub, warm=self._warm)
+        last_said = clock.now()
+        while not self._interrupted:
+            run.changed.clear()
+            now = clock.now()
+            steps = release.due(now)
+            events = self._narrator.frame(steps, now)
+            if release.over:
+                break
+            if not events and now >= last_said + KEEP_ALIVE_SECONDS:
+                events = self._narrator.keep_alive()
+            if events:
+                last_said = now
+                yield events
+            elif not steps:
+                until = last_said + KEEP_ALIVE_SECONDS
+                await _wait(clock, run.changed, min(until, release.next_at))
+        else:
+            events = []
+        yield [*events, *self._end(self._last_words(run, release), release.figures(clock.now()))]
+
+    def _last_words(self, run: Run, release: _Release) -> list[ServerEvent]:
+        if self._interrupted:
+            return self._narrator.interrupted()
+        if run.error is not None:
+            return self._narrator.failed(run.error)
+        if release.cut_off:
+            return self._narrator.cut_off()
+        return self._narrator.completed(int(self._wall_time()))
+
+    def _end(
+        self, events: list[ServerEvent], figures: dict[str, Any] | None = None
+    ) -> list[ServerEvent]:
+        """Remembers the final response and puts the figures before the terminal event."""
+        *closing, terminal = events
+        assert isinstance(terminal, ResponseCompleted | ResponseIncomplete | ResponseFailed)
+        self.final = terminal.response
+        if figures is None or not self._metrics:
+            return events
+        return [*closing, WebSocketTiming(timing_metrics=figures), terminal]
+
+
+class _Release:
+    """Which computed steps may be seen, and the times of a run that a HUD wants to know."""
+
+    def __init__(self, run: Run, hub: Hub, *, warm: bool) -> None:
+        self._run = run
+        self._hub = hub
+        self._warm = warm
+        self._pacer: Pacer | None = None
+        self._frames = frame_clock(hub.pace)
+        self._held: deque[Computed] = deque()
+        """Steps that wait; ``at`` is the time from which they may be seen."""
+        self._computed: tuple[float, float] | None = None
+        """Times of the first and the last step with tokens."""
+        self._released: tuple[float, float] | None = None
+        self._tokens = 0
+        self._prefill = 0.0
+        self._decode = 0.0
+        self._cached_tokens = 0
+        self.cut_off = False
+        self.over = False
+        """Every step has been released, or the run ended without a last step."""
+
+    @property
+    def next_at(self) -> float:
+        """Time at which the next step may leave; far away when none is ready."""
+        self._fill()
+        if not self._held:
+            return inf
+        at = self._frames.flush_at(self._held[0].at)
+        last = self._held[-1]
+        return at if last.step.finish_reason is None else min(at, last.at)
+
+    def due(self, now: float) -> list[Step]:
+        """Takes every step whose time has come, if a frame may leave."""
+        steps: list[Step] = []
+        if self.next_at <= now:
+            while self._held and self._held[0].at <= now:
+                steps.append(self._held.popleft().step)
+                self._observe_release(steps[-1], now)
+            self._frames.flushed(now)
+        if self._run.finished and not self._run.ready and not self._held:
+            self.over = True
+        return steps
+
+    def figures(self, now: float) -> dict[str, Any]:
+        """Milliseconds, under the names that public clients know, and some of our own."""
+        asked, started = self._run.asked_at, self._run.started_at
+        figures: dict[str, Any] = {
+            "engine_service_total_ms": _ms(now - asked),
+            "queue_ms": _ms((now if started is None else started) - asked),
+            "prefill_ms": _ms(self._prefill),
+            "decode_ms": _ms(self._decode),
+            "cached_tokens": self._cached_tokens,
+            "lag_ms": _ms(self._pacer.max_lag if self._pacer else 0.0),
+        }
+        if started is None or self._computed is None or self._released is None:
+            return figures
+        computed, released = self._computed[0], self._released[0]
+        busy = self._computed[1] - started
+        gaps = max(1, self._tokens - 1)
+        return figures | {
+            "responses_duration_excl_engine_and_client_tool_time_ms": _ms(now - asked - busy),
+            "engine_iapi_ttft_total_ms": _ms(computed - started),
+            "engine_service_ttft_total_ms": _ms(released - asked),
+            "engine_iapi_tbt_across_engine_calls_ms": _ms((self._computed[1] - computed) / gaps),
+            "engine_service_tbt_across_engine_calls_ms": _ms((self._released[1] - released) / gaps),
+        }
+
+    def _fill(self) -> None:
+        """Takes what is computed and gives each step its release time."""
+        while self._run.ready and len(self._held) < AHEAD:
+            computed = self._run.take()
+            if self._pacer is None:
+                # Waiting for other turns is no time of the simulated chip; nor is warming up.
+                start = computed.at if self._run.started_at is None else self._run.started_at
+                self._pacer = Pacer("max" if self._warm else self._hub.pace, start)
+            at = self._pacer.release_at(computed.step.sim_time, computed.at)
+            self._held.append(Computed(computed.step, at))
+            self._observe_compute(computed)
+
+    def _observe_compute(self, computed: Computed) -> None:
+        step = computed.step
+        self._prefill += step.prefill_seconds
+        self._decode += step.decode_seconds
+        if step.usage is not None:
+            self._cached_tokens = step.usage.cached_tokens
+        if step.tokens:
+            self._tokens += step.tokens
+            self._computed = (self._computed or (computed.at, 0.0))[0], computed.at
+
+    def _observe_release(self, step: Step, now: float) -> None:
+        if step.tokens:
+            self._released = (self._released or (now, 0.0))[0], now
+        if step.finish_reason is not None:
+            self.over = True
+            self.cut_off = step.finish_reason == "length"
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+async def _wait(clock: Clock, changed: asyncio.Event, until: float) -> None:
+    """Returns when ``changed`` is set or at ``until``."""
+    timer = asyncio.ensure_future(clock.sleep_until(until))
+    waiter = asyncio.ensure_future(changed.wait())
+    try:
+        await asyncio.wait({timer, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+        waiter.cancel()

@@ -1,0 +1,90 @@
+"""Where conversations can be continued from. Pure.
+
+A connection remembers the newest response of each lane, whatever ``store`` said; that is all that
+a persistent socket needs. Responses with ``store`` (the default) are also kept for everyone, in
+memory and bounded: the oldest are forgotten first, and clients recover from that by sending
+everything.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from sparkcode.protocol.events import Response
+from sparkcode.server.conversation import History
+
+MAX_LANES: Final = 32
+"""Named lanes that one connection may have, as in the public service."""
+
+MAX_STORED: Final = 512
+"""Responses kept for everyone."""
+
+MAX_STORED_CHARACTERS: Final = 64 * 1024 * 1024
+"""Text kept for everyone, counted as if histories shared nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A response that is over, and the conversation up to its end."""
+
+    response: Response
+    history: History
+
+
+class ResponseStore:
+    """The newest responses with ``store``, by id."""
+
+    def __init__(self, limit: int = MAX_STORED, characters: int = MAX_STORED_CHARACTERS) -> None:
+        self._limit = limit
+        self._characters = characters
+        self._held = 0
+        self._stored: OrderedDict[str, tuple[Stored, int]] = OrderedDict()
+
+    def get(self, response_id: str) -> Stored | None:
+        found = self._stored.get(response_id)
+        return found[0] if found else None
+
+    def put(self, stored: Stored) -> None:
+        size = sum(_size(item) for item in stored.history.items)
+        self._stored[stored.response.id] = (stored, size)
+        self._held += size
+        while len(self._stored) > self._limit or self._held > self._characters:
+            self._held -= self._stored.popitem(last=False)[1][1]
+
+
+class ConnectionStore:
+    """What one connection may continue from; falls back to the ``shared`` store."""
+
+    def __init__(self, shared: ResponseStore) -> None:
+        self._shared = shared
+        self._newest: dict[str | None, tuple[str, History]] = {}
+
+    def get(self, response_id: str) -> History | None:
+        for known, history in self._newest.values():
+            if known == response_id:
+                return history
+        stored = self._shared.get(response_id)
+        return stored.history if stored else None
+
+    def has_room(self, lane: str | None) -> bool:
+        """Whether ``lane`` is known or may be opened."""
+        named = len(self._newest.keys() - {None})
+        return lane in self._newest or lane is None or named < MAX_LANES
+
+    def put(self, lane: str | None, stored: Stored, *, shared: bool) -> None:
+        """``stored`` becomes the newest response of ``lane``."""
+        self._newest[lane] = (stored.response.id, stored.history)
+        if shared:
+            self._shared.put(stored)
+
+    def evict(self, response_id: str | None) -> None:
+        """A continuation failed: this connection forgets the response that it referred to."""
+        self._newest = {
+            lane: newest for lane, newest in self._newest.items() if newest[0] != response_id
+        }
+
+
+def _size(item: object) -> int:
+    return sum(len(getattr(item, name, "")) for name in ("text", "input", "output"))

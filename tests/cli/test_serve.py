@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from sparkcode.cli.serve import serve
+from sparkcode.errors import SparkError, UsageError
+
+COMMAND = [sys.executable, "-m", "sparkcode", "serve", "--engine", "scripted", "--port", "0"]
+
+
+@contextmanager
+def served(*extra: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A server in a process of its own and its first line; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [*COMMAND, *extra],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_it_says_where_it_serves_and_answers_from_its_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"match": "hello", "reply": "hi there", "ttft": 0}\n')
+    with served("--script", str(script), SPARKCODE_API_KEY="k") as (process, line):
+        assert line["type"] == "serving"
+        assert (line["engine"], line["model"], line["pid"]) == ("scripted", "scripted", process.pid)
+        answer = httpx.post(
+            f"{line['url']}/responses",
+            json={"input": "hello"},
+            headers={"Authorization": "Bearer k"},
+            trust_env=False,
+        )
+        assert answer.json()["output"][0]["content"][0]["text"] == "hi there"
+        assert httpx.get(f"{line['url']}/models", trust_env=False).status_code == 401
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("how", ["stdin", "sigterm"])
+def test_it_stops_with_its_owner(how: str) -> None:
+    with served("--exit-with-stdin") as (process, _):
+        if how == "stdin":
+            assert process.stdin is not None
+            process.stdin.close()
+        else:
+            process.terminate()
+        assert process.wait(10) == 0
+
+
+def invoke(*args: str) -> None:
+    CliRunner().invoke(serve, args, catch_exceptions=False, standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--engine", "upstream"], "--engine upstream does not exist yet"),
+        (["--engine", "spark", "--script", "x"], "--script needs --engine scripted"),
+        (["--engine", "scripted", "--host", "0.0.0.0"], "needs --api-key"),
+    ],
+)
+def test_options_that_do_not_go_together(args: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        invoke(*args)
+
+
+@pytest.mark.parametrize(("name", "value"), [("ENGINE", "magic"), ("PACE", "slow")])
+def test_settings_from_elsewhere_are_checked_too(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SPARKCODE_{name}", value)
+    with pytest.raises(UsageError, match=f"unknown {name.lower()} '{value}'"):
+        invoke()
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SparkError, match=f"127.0.0.1:{port}: the port is in use"):
+            invoke("--engine", "scripted", "--port", str(port))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sparkcode.protocol.blocks import FileBlock, parse, render, split
+
+CALC = FileBlock("src/calc.py", "def add(a, b):\n    return a - b\n", "python", (1, 2))
+
+TEXTS = st.text(st.sampled_from('ab`\n\r #~"é\u2028()') | st.characters(codec="utf-8"))
+PATHS = st.text(st.characters(codec="utf-8"), min_size=1) | st.sampled_from(
+    ["a b.py", ' "x" ', "né.py", "a\nb", '"quoted', '"5"', "x\u2028y", "Edit region: lines 1-2"]
+)
+BLOCKS = st.builds(
+    FileBlock,
+    path=PATHS,
+    text=TEXTS,
+    language=st.sampled_from(["", "python", "c++"]),
+    region=st.none() | st.tuples(st.integers(1, 999), st.integers(1, 999)),
+)
+
+
+def test_a_block_as_it_travels() -> None:
+    assert render(CALC) == (
+        "File: src/calc.py\nEdit region: lines 1-2\n```python\n"
+        "def add(a, b):\n    return a - b\n```\n"
+    )
+
+
+@given(BLOCKS)
+@example(FileBlock("a", ""))
+@example(FileBlock("a", "\n"))
+@example(FileBlock("a", "x\r\ny"))
+@example(FileBlock("a", "```\nx\n````"))
+@example(FileBlock("a", "x\n```\n(no newline at end of file)\n"))
+def test_any_block_comes_back(block: FileBlock) -> None:
+    assert parse(render(block)) == [block]
+
+
+@given(st.lists(BLOCKS, max_size=3), st.text(st.characters(codec="utf-8", exclude_characters="`")))
+def test_blocks_leave_the_rest_of_a_message(blocks: list[FileBlock], instruction: str) -> None:
+    message = "".join(render(block) + "\n" for block in blocks) + f"Instruction: {instruction}"
+    found, rest = split(message)
+    assert found == blocks
+    assert rest == f"Instruction: {instruction}".strip()
+
+
+def test_what_is_no_block_is_text() -> None:
+    for text in (
+        "no block",
+        "File: a.py\nno fence",
+        "File: a.py\n```\nnever closed",
+        " File: a.py\n```\nx\n```\n",
+    ):
+        assert split(text) == ([], text.strip())
+
+
+def test_an_unclosed_block_does_not_hide_the_next() -> None:
+    text = "File: a.py\n`````\nFile: b.py\n```\nx\n```\n"
+    assert [block.path for block in parse(text)] == ["b.py"]
+
+
+def test_a_path_that_only_looks_quoted_is_taken_as_it_is() -> None:
+    for path in ('"open', '"', '"a" b'):
+        assert parse(f"File: {path}\n```\nx\n```\n")[0].path == path

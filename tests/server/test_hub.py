@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sparkcode.clock import LoopClock
+from sparkcode.engine.base import GenerateRequest, Step
+from sparkcode.errors import EngineError
+from sparkcode.server.hub import AHEAD, Hub, Run, StepRunner, WorkerThread, run_inline
+from tests.server.support import StepEngine, endless, virtual, words
+
+REQUEST = GenerateRequest(items=())
+
+
+def make_hub(engine: StepEngine, run_step: StepRunner = run_inline) -> Hub:
+    return Hub(engine, pace="max", clock=LoopClock(), run_step=run_step)
+
+
+async def read(run: Run) -> list[str]:
+    texts = []
+    while not (run.finished and not run.ready):
+        run.changed.clear()
+        while run.ready:
+            texts.append(run.take().step.text)
+        if not run.finished:
+            await run.changed.wait()
+    return texts
+
+
+def test_turns_run_one_after_another() -> None:
+    async def main() -> None:
+        active: list[int] = []
+
+        def steps(_: GenerateRequest) -> Iterator[Step]:
+            active.append(1)
+            assert len(active) == 1
+            yield from words("a b")
+            active.pop()
+
+        hub = make_hub(StepEngine(steps))
+        runs = [hub.start(REQUEST) for _ in range(3)]
+        assert hub.load == 3
+        assert await asyncio.gather(*map(read, runs)) == [["a ", "b ", ""]] * 3
+        assert hub.load == 0
+
+    virtual(main)
+
+
+def test_the_engine_does_not_run_far_ahead_of_its_reader() -> None:
+    async def main() -> None:
+        engine = StepEngine(lambda _: endless())
+        hub = make_hub(engine)
+        run = hub.start(REQUEST)
+        await asyncio.sleep(1)
+        assert engine.pulled == AHEAD
+        run.take()
+        await asyncio.sleep(1)
+        assert engine.pulled == AHEAD + 1
+        run.cancel()
+        await asyncio.sleep(1)
+        assert engine.closed.is_set()
+        assert run.finished
+
+    virtual(main)
+
+
+def test_a_cancelled_turn_that_waits_never_reaches_the_engine() -> None:
+    async def main() -> None:
+        engine = StepEngine(lambda _: endless())
+        hub = make_hub(engine)
+        hub.start(REQUEST)
+        await asyncio.sleep(0.1)
+        waiting = hub.start(REQUEST)
+        waiting.cancel()
+        await hub.close()
+        assert waiting.finished
+        assert waiting.started_at is None
+        assert len(engine.requests) == 1
+
+    virtual(main)
+
+
+def test_a_fault_in_an_engine_ends_its_turn_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        def broken(_: GenerateRequest) -> Iterator[Step]:
+            yield Step(0.1, "a", 1)
+            raise ZeroDivisionError
+
+        engine = StepEngine(broken)
+        hub = make_hub(engine)
+        run = hub.start(REQUEST)
+        assert await read(run) == ["a"]
+        assert isinstance(run.error, EngineError)
+        assert str(run.error) == "the engine failed: ZeroDivisionError"
+        engine.steps = words("fine")
+        assert await read(hub.start(REQUEST)) == ["fine ", ""]
+
+    with caplog.at_level(logging.ERROR):
+        virtual(main)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_turn_whose_task_dies_ends_with_an_error() -> None:
+    async def main() -> None:
+        hub = make_hub(StepEngine(lambda _: endless()))
+        run = hub.start(REQUEST)
+        await asyncio.sleep(0.1)
+        for task in list(hub._tasks):
+            task.cancel()
+        await asyncio.sleep(0.1)
+        assert run.finished
+        assert run.error is not None
+
+    virtual(main)
+
+
+async def test_a_worker_thread_runs_every_call_of_a_generator() -> None:
+    threads = set()
+    worker = WorkerThread()
+
+    def steps(_: GenerateRequest) -> Iterator[Step]:
+        try:
+            for step in words("a b"):
+                threads.add(threading.current_thread().name)
+                yield step
+        finally:
+            threads.add(threading.current_thread().name)
+
+    run = make_hub(StepEngine(steps), worker).start(REQUEST)
+    assert await read(run) == ["a ", "b ", ""]
+    worker.close()
+    assert threads == {"engine_0"}
