@@ -117,7 +117,7 @@ class Step:
     finish_reason: FinishReason | None = None
     """Set on the last step only."""
     usage: TokenUsage | None = None
-    """Set on the last step only."""
+    """Counts so far; always on the last step, and on others so that a cut answer has them."""
     prefill_seconds: float = 0.0
     """Wall seconds of prefill that this step's work took."""
     decode_seconds: float = 0.0

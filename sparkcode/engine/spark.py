@@ -120,7 +120,7 @@ class SparkEngine:
                 f"{self._model.config.context_length} with the answer",
                 "context_length_exceeded",
             )
-        return min(room, request.max_output_tokens or default)
+        return min(room, max(1, request.max_output_tokens or default))
 
     def _encode(self, prompt: Prompt) -> list[int]:
         tokenizer, ids = self._model.tokenizer, []
@@ -177,12 +177,11 @@ class SparkEngine:
             if not complete and count < plan.limit:
                 logits = self._model.decode(token, cache)
             seconds = self._timer() - began
-            yield Step(sim_time, piece, 1, channel, decode_seconds=seconds)
+            usage = TokenUsage(len(plan.ids), cached, count)
+            yield Step(sim_time, piece, 1, channel, usage=usage, decode_seconds=seconds)
         channel, piece = plan.sink.feed(text.finish())
-        last_channel, rest = plan.sink.finish(complete=complete)
-        if rest and last_channel != channel and piece:
+        if piece:
             yield Step(sim_time, piece, 0, channel)
-            piece = ""
-        usage = TokenUsage(len(plan.ids), cached, count)
+        channel, rest = plan.sink.finish(complete=complete)
         reason: FinishReason = "stop" if complete else "length"
-        yield Step(sim_time, piece + rest, 0, last_channel, reason, usage)
+        yield Step(sim_time, rest, 0, channel, reason, usage)

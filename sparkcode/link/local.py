@@ -24,7 +24,8 @@ from typing import Any, Final
 import msgspec
 
 from sparkcode.errors import EngineUnreachableError, SparkError, UsageError, WeightsError
-from sparkcode.link.transport import API_KEY_ENV, Peer, Transport, UrlDialer
+from sparkcode.link.dialer import UrlDialer
+from sparkcode.link.transport import API_KEY_ENV, Peer, Transport
 
 DEFAULT_URL: Final = "http://127.0.0.1:8900/v1"
 

@@ -1,6 +1,6 @@
 """The persistent socket: one connection for a whole session, one JSON object in a text frame.
 
-Importing this module imports ``websockets`` (0.1 s); :class:`~sparkcode.link.transport.UrlDialer`
+Importing this module imports ``websockets`` (0.1 s); :class:`~sparkcode.link.dialer.UrlDialer`
 does so at its first attempt.
 """
 

@@ -130,3 +130,8 @@ def test_files(tmp_path: Path) -> None:
         file.truncate(17 * 1024 * 1024)
     with pytest.raises(ScriptError, match="larger than"):
         ScriptedEngine.from_file(huge)
+
+
+def test_a_request_without_a_user_has_no_user_text() -> None:
+    assert GenerateRequest((ToolOutput("1", "x"), Message("system", "s"))).last_user_text == ""
+    assert GenerateRequest(()).last_user_text == ""

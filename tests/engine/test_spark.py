@@ -190,3 +190,16 @@ def test_loading_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert said
     with pytest.raises(WeightsError, match="sparkcode models pull"):
         SparkEngine.load("spark", PROFILE, said.append)
+
+
+def test_a_broken_character_at_the_end_is_still_said(
+    spark: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = spark._model.tokenizer
+    half = tokenizer.encode("\U0001f408")[:2]
+    spelled = iter([*tokenizer.encode("ok"), *half, min(tokenizer.eos_ids)])
+    monkeypatch.setattr(
+        "sparkcode.engine.spark.make_sampler", lambda _: lambda _logits: next(spelled)
+    )
+    steps = list(spark.generate(chat("hello", limit=None)))
+    assert text_of(steps, "message").startswith("ok\ufffd")

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.errors import EngineUnreachableError, RemoteProtocolError
+from sparkcode.link.dialer import UrlDialer
 from sparkcode.link.sse import ResponseTrace, SseDecoder, SseTransport, _root, connect_sse
-from sparkcode.link.transport import Endpoint, UrlDialer, reason_of
+from sparkcode.link.transport import Endpoint, reason_of
 from sparkcode.protocol.codec import decode_server_event, encode
 from sparkcode.protocol.events import (
     CustomToolCallItem,

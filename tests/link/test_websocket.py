@@ -12,7 +12,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from sparkcode.errors import EngineUnreachableError
-from sparkcode.link.transport import MAX_FRAME_BYTES, Endpoint, UpgradeRefusedError, UrlDialer
+from sparkcode.link.dialer import UrlDialer
+from sparkcode.link.transport import MAX_FRAME_BYTES, Endpoint, UpgradeRefusedError
 from sparkcode.link.websocket import WebSocketTransport, connect_websocket
 from tests.link.loopback import listening
 
