@@ -45,7 +45,8 @@ HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "tree_sitter", "uv
     ("statement", "banned"),
     [
         ("import sparkcode.cli.main", HEAVY | {"textual", "msgspec", "asyncio"}),
-        ("import sparkcode.tui.app", HEAVY),
+        # Textual's own TextArea imports tree_sitter where it is installed.
+        ("import sparkcode.tui.app", HEAVY - {"tree_sitter"}),
         ("import sparkcode.server.app", {"textual", "numpy", "numba"}),
         ("import sparkcode.assistant.session", HEAVY | {"textual"}),
         ("import sparkcode.model.tokenizer", {"numpy", "textual"}),

@@ -1,0 +1,204 @@
+"""What a turn sends: the whole conversation as input items, built anew each time. Pure.
+
+A request is always made in full; whether only its new part goes over the wire is the link's affair
+(:mod:`sparkcode.link.chain`). For that to work the history must stay what the server has seen, so
+an exchange, once answered, is never rewritten: each call the model made is followed by what became
+of it, then by the next question.
+
+Files travel as plain text inside the question. A file that is only context is sent again when its
+content has changed; the one to be edited is always sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from sparkcode.assistant.turn import PATCH_TOOL
+from sparkcode.protocol.blocks import FileBlock, render
+from sparkcode.protocol.events import (
+    CustomToolCallItem,
+    FunctionCallItem,
+    OutputItem,
+    ReasoningItem,
+    ResponseCreate,
+)
+
+Item = dict[str, Any]
+"""One input item, as JSON."""
+
+INSTRUCTIONS: Final = (
+    "You are a coding assistant in a terminal. Make the smallest edit that does what is asked, "
+    "within the marked region, and change nothing else. Edit files only through apply_patch. Run "
+    "nothing. Answer questions briefly."
+)
+
+REJECTED: Final = "rejected by the user"
+
+_GRAMMAR: Final = r"""start: begin_patch hunk+ end_patch
+begin_patch: "*** Begin Patch" LF
+end_patch: "*** End Patch" LF?
+
+hunk: add_hunk | delete_hunk | update_hunk
+add_hunk: "*** Add File: " filename LF add_line+
+delete_hunk: "*** Delete File: " filename LF
+update_hunk: "*** Update File: " filename LF change_move? change?
+
+filename: /(.+)/
+add_line: "+" /(.*)/ LF -> line
+
+change_move: "*** Move to: " filename LF
+change: (change_context | change_line)+ eof_line?
+change_context: ("@@" | "@@ " /(.+)/) LF
+change_line: ("+" | "-" | " ") /(.*)/ LF
+eof_line: "*** End of File" LF
+
+%import common.LF
+"""
+
+TOOLS: Final[tuple[Item, ...]] = (
+    {
+        "type": "custom",
+        "name": PATCH_TOOL,
+        "description": "Edit files with a patch. The input is the patch itself, not JSON.",
+        "format": {"type": "grammar", "syntax": "lark", "definition": _GRAMMAR},
+    },
+)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One question and what came of it."""
+
+    user: Item
+    output: tuple[OutputItem, ...] = ()
+    """The response's whole items."""
+    outcome: str = REJECTED
+    """What is told about the patch of ``output``, if it has one."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """Path to version of the files that the question carried."""
+
+    def items(self) -> list[Item]:
+        """The exchange as input items of a later request."""
+        return [self.user, *history_items(self.output), *self._outcomes()]
+
+    def _outcomes(self) -> Iterable[Item]:
+        for item in self.output:
+            match item:
+                case CustomToolCallItem(call_id=call_id, name=name):
+                    told = self.outcome if name == PATCH_TOOL else f"no tool {name!r} here"
+                    yield {"type": "custom_tool_call_output", "call_id": call_id, "output": told}
+                case FunctionCallItem(call_id=call_id, name=name):
+                    told = f"no tool {name!r} here"
+                    yield {"type": "function_call_output", "call_id": call_id, "output": told}
+                case _:
+                    pass
+
+
+class Conversation:
+    """The exchanges of a session, oldest first."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self._exchanges: list[Exchange] = []
+
+    def ask(self, instruction: str, blocks: Sequence[tuple[FileBlock, int]]) -> Exchange:
+        """Add a question with its files and their versions; known context files are left out."""
+        files = [
+            (block, version)
+            for block, version in blocks
+            if block.region is not None or self._known(block.path) != version
+        ]
+        exchange = Exchange(
+            user_message(instruction, [block for block, _ in files]),
+            files={block.path: version for block, version in files},
+        )
+        self._exchanges.append(exchange)
+        return exchange
+
+    def forget(self, exchange: Exchange) -> None:
+        """Take out a question that was never answered."""
+        self._exchanges = [kept for kept in self._exchanges if kept is not exchange]
+
+    @property
+    def long(self) -> bool:
+        """Whether there is more than the newest question."""
+        return len(self._exchanges) > 1
+
+    def forget_all_but_newest(self) -> None:
+        """Start over with the newest question."""
+        del self._exchanges[:-1]
+
+    def request(self) -> ResponseCreate:
+        """The newest question with everything before it."""
+        return _request(self.model, [item for e in self._exchanges for item in e.items()])
+
+    def _known(self, path: str) -> int:
+        versions = (e.files[path] for e in reversed(self._exchanges) if path in e.files)
+        return next(versions, 0)
+
+
+def build_request(
+    instruction: str, files: Sequence[FileBlock], model: str, history: Sequence[Item] = ()
+) -> ResponseCreate:
+    """The request of one turn with its full context: ``history``, then the question."""
+    return _request(model, [*history, user_message(instruction, files)])
+
+
+def warm_up(model: str) -> ResponseCreate:
+    """The request that prepares a connection: everything constant, nothing to generate."""
+    return msgspec.structs.replace(_request(model, []), generate=False)
+
+
+def user_message(instruction: str, files: Sequence[FileBlock]) -> Item:
+    """The question as an item; with an edit region the text ends in ``Instruction: ...``."""
+    edit = any(block.region is not None for block in files)
+    asked = f"Instruction: {instruction}" if edit else instruction
+    text = "\n".join([*(render(block) for block in files), asked])
+    return {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": text}],
+    }
+
+
+def history_items(output: Iterable[OutputItem]) -> list[Item]:
+    """A response's items as input, without ids: a server that stores nothing knows none of them.
+
+    Reasoning stays with the server that did it.
+    """
+    items: list[Item] = []
+    for item in output:
+        if isinstance(item, ReasoningItem):
+            continue
+        raw = msgspec.to_builtins(item)
+        kept = {key: value for key, value in raw.items() if key not in ("id", "status")}
+        if "content" in kept:
+            kept["content"] = [
+                {key: part[key] for key in part if key not in ("annotations", "logprobs")}
+                for part in kept["content"]
+            ]
+        items.append(kept)
+    return items
+
+
+def updated_files(paths: Iterable[tuple[str, str]]) -> str:
+    """What is told about an accepted patch; pairs of letter (A, M, D) and path."""
+    listed = "".join(f"\n{letter} {path}" for letter, path in paths)
+    return f"Success. Updated the following files:{listed}"
+
+
+def _request(model: str, items: list[Item]) -> ResponseCreate:
+    return ResponseCreate(
+        model=model,
+        instructions=INSTRUCTIONS,
+        input=items,
+        tools=list(TOOLS),
+        tool_choice="auto",
+        parallel_tool_calls=False,
+        store=False,
+        stream=True,
+    )

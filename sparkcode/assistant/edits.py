@@ -1,0 +1,184 @@
+"""The open files of a session, and the life of the newest edit to them.
+
+    none ──patch streams──> streaming ──complete, fits──> pending ──> accepted ──> undone
+                               │                            └──> rejected
+                               ├──interrupted──> none       (what landed stays visible)
+                               └──no patch, does not fit, turn failed──> failed
+
+Only ``accept`` and ``undo`` write. Both check first that the disk still holds what was read, and
+replace all files or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sparkcode.assistant.checkpoints import Checkpoints, replace_all
+from sparkcode.assistant.edit import EditStream, Plan, strays
+from sparkcode.assistant.plain import one_line
+from sparkcode.assistant.preview import EditPreview
+from sparkcode.assistant.region import Region, line_count
+from sparkcode.assistant.workspace import Buffer, Workspace
+from sparkcode.errors import SparkError, UsageError
+from sparkcode.protocol.blocks import FileBlock
+
+EditState = Literal["none", "streaming", "pending", "accepted", "rejected", "undone", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The lines of a file that an edit may rewrite."""
+
+    path: str
+    region: Region
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.region}"
+
+
+class Edits:
+    """Buffers, the edit of the newest turn, and what can be undone."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.state: EditState = "none"
+        self.error = ""
+        self.note = ""
+        """One line about a pending edit that the user should know: it leaves its target."""
+        self._workspace = workspace
+        self._checkpoints = Checkpoints(workspace)
+        self._buffers: dict[str, Buffer] = {}
+        self._targets: tuple[Target, ...] = ()
+        self._stream = EditStream(self._opener)
+
+    @property
+    def buffers(self) -> Mapping[str, Buffer]:
+        return self._buffers
+
+    @property
+    def previews(self) -> Mapping[str, EditPreview]:
+        return self._stream.previews
+
+    def open(self, path: str) -> Buffer:
+        """Read a file (again); WorkspaceError if it cannot be edited."""
+        buffer = self._workspace.read(path)
+        self._buffers[buffer.path] = buffer
+        return buffer
+
+    def blocks(self, targets: Sequence[Target]) -> list[tuple[FileBlock, int]]:
+        """Every open file as a block with its version, the targets first and with their region.
+
+        They are read again first. A target that is not open is opened; UsageError if its region
+        lies outside the file.
+        """
+        for path in list(self._buffers):
+            self._reread(path)
+        found: dict[str, tuple[FileBlock, int]] = {}
+        for target in targets:
+            name = self._workspace.relative(target.path)
+            buffer = self._buffers.get(name) or self.open(name)
+            check_region(buffer, target.region)
+            region = (target.region.first, target.region.last)
+            found[name] = (FileBlock(name, buffer.text, buffer.language, region), buffer.version)
+        for name, buffer in self._buffers.items():
+            block = FileBlock(name, buffer.text, buffer.language)
+            found.setdefault(name, (block, buffer.version))
+        return list(found.values())
+
+    def start(self, targets: Sequence[Target]) -> None:
+        """A new turn: forget the last one's edit."""
+        self._stream = EditStream(self._opener)
+        self._targets = tuple(targets)
+        self.state, self.error, self.note = "none", "", ""
+
+    def feed(self, delta: str) -> None:
+        """More of the patch."""
+        self._stream.feed(delta)
+        self.state = "streaming"
+
+    def finish(self) -> None:
+        """The turn is complete, and with it the patch, if there is one."""
+        if self.state != "streaming":
+            return
+        self._stream.close()
+        self.error = one_line(self._stream.error)
+        self.state = "failed" if self.error else "pending"
+        self.note = self._outside()
+
+    def _outside(self) -> str:
+        """The first place that the edit changes though nobody pointed there."""
+        targets = {self._workspace.relative(target.path): target for target in self._targets}
+        for path, preview in self.previews.items() if targets else ():
+            target = targets.get(path)
+            if target is None:
+                return f"the edit changes {path!r}, which is not its target"
+            if strays(preview, target.region):
+                return f"the edit changes lines outside {target}"
+        return ""
+
+    def stop(self, error: str = "") -> None:
+        """The turn ended early: interrupted, or failed with ``error``."""
+        if self.state == "streaming":
+            self.state = "failed" if error else "none"
+            self.error = error
+
+    def plan(self) -> Plan:
+        """What the edit would write; PatchError or WorkspaceError if it does not fit."""
+        return self._stream.plan()
+
+    def accept(self) -> Plan:
+        """Write the pending edit; on an error nothing has changed and it stays pending."""
+        if self.state != "pending":
+            raise UsageError(f"there is no edit to accept (the edit is {self.state!r})")
+        try:
+            plan = self._stream.plan()
+            for path, data in plan.before.items():
+                self._workspace.check_unchanged(path, data)
+            replace_all(self._workspace, plan.after)
+        except SparkError as error:
+            self.error = one_line(str(error))
+            raise
+        self._checkpoints.save(plan.before, plan.after)
+        self.state, self.error = "accepted", ""
+        for path in plan.after:
+            self._reread(path)
+        return plan
+
+    def reject(self) -> None:
+        """Refuse the pending edit."""
+        if self.state != "pending":
+            raise UsageError(f"there is no edit to reject (the edit is {self.state!r})")
+        self.state = "rejected"
+
+    def undo(self) -> tuple[str, ...]:
+        """Restore the files of the newest accepted edit that is not undone yet."""
+        paths = self._checkpoints.undo()
+        if self.state == "accepted":
+            self.state = "undone"
+        for path in paths:
+            self._reread(path)
+        return paths
+
+    def _reread(self, path: str) -> None:
+        try:
+            self.open(path)
+        except SparkError:
+            self._buffers.pop(path, None)
+
+    def _opener(self, path: str) -> tuple[str, Buffer | None]:
+        """What a patch may change: what was read for it, else what is on disk."""
+        self._workspace.check_writable(path)
+        name = self._workspace.relative(path)
+        if name in self._buffers:
+            return name, self._buffers[name]
+        if self._workspace.read_bytes(name) is None:
+            return name, None
+        return name, self._workspace.read(name)
+
+
+def check_region(buffer: Buffer, region: Region) -> None:
+    """UsageError if ``region`` names lines that ``buffer`` does not have."""
+    lines = line_count(buffer.text)
+    if not 1 <= region.first <= lines + 1 or not region.first - 1 <= region.last <= lines:
+        raise UsageError(f"lines {region} lie outside {buffer.path!r}, which has {lines} lines")

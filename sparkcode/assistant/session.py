@@ -1,0 +1,397 @@
+"""The conversation with an engine over one link, and the edits that come of it.
+
+One task, ``run``, takes what happens on the link out of one inbox (:mod:`.lifeline`). The user's
+calls (``submit``, ``interrupt`` ...) take effect on the visible state at once and leave the wire to
+the task, which they wake. Both run on one loop, so nothing is locked.
+
+    connecting ──dialled──> ready ──cut──> reconnecting ──dialled──> ready
+        └──3 failures──> down (still dialling) ──dialled──> ready          any ──close──> closed
+
+After a cut the next request carries the full context. A turn that was cut before anything of it
+arrived is sent once more; otherwise it has failed, and what landed stays visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from sparkcode.assistant.context import Conversation, Exchange, history_items, warm_up
+from sparkcode.assistant.edits import Edits, EditState, Target
+from sparkcode.assistant.flight import (
+    LINK_LIMIT,
+    Flight,
+    Flights,
+    ended,
+    error_code,
+    is_terminal,
+    stop,
+)
+from sparkcode.assistant.lifeline import Late, Lifeline, Lost, Message, Received, Unreachable, Up
+from sparkcode.assistant.meter import StreamMeter
+from sparkcode.assistant.preview import EditPreview
+from sparkcode.assistant.turn import Turn, begin, failed, fold, interrupted
+from sparkcode.assistant.workspace import Buffer, Workspace
+from sparkcode.clock import Clock
+from sparkcode.errors import UsageError
+from sparkcode.link.chain import Chain
+from sparkcode.link.transport import Dialer, Peer
+from sparkcode.protocol.events import ServerEvent
+
+ConnectionState = Literal["connecting", "ready", "reconnecting", "down", "closed"]
+
+FIRST_EVENT_SECONDS: Final = 60.0
+"""How long a sent turn may stay without any event."""
+
+STOP_SECONDS: Final = 5.0
+"""How long an interrupted response may go on before the link is given up for it."""
+
+DOWN_AFTER: Final = 3
+"""Failed attempts in a row after which the link counts as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The state of the connection."""
+
+    state: ConnectionState
+    peer: Peer | None = None
+    reconnects: int = 0
+    """How often the link was lost."""
+    error: str = ""
+    """Why it is not ready, in one line."""
+
+
+class Session:
+    """See the module. ``attempts`` limits how often in a row dialling may fail (None: no limit)."""
+
+    def __init__(
+        self,
+        *,
+        dialer: Dialer,
+        clock: Clock,
+        workspace: Workspace,
+        model: str = "spark",
+        attempts: int | None = None,
+    ) -> None:
+        self.revision = 0
+        """Grows with every visible change."""
+        self.meter = StreamMeter()
+        self.link = Link("connecting")
+        self.edits = Edits(workspace)
+        self._clock = clock
+        self._line = Lifeline(dialer, clock, attempts=attempts)
+        self._flights = Flights()
+        self._conversation = Conversation(model)
+        self._chain = Chain()
+        self._past: tuple[Turn, ...] = ()
+        self._turn: Turn | None = None
+        self._exchange: Exchange | None = None
+        self._unsent = False
+        self._resent = False
+        self._watch: asyncio.Task[None] | None = None
+        self._running = False
+        self._changed = asyncio.Event()
+
+    # --- what there is to see -----------------------------------------------------------------
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns, oldest first."""
+        return self._past if self._turn is None else (*self._past, self._turn)
+
+    @property
+    def turn(self) -> Turn | None:
+        """The newest turn."""
+        return self._turn
+
+    @property
+    def busy(self) -> bool:
+        """Whether the newest turn is not final."""
+        return self._turn is not None and not self._turn.final
+
+    @property
+    def previews(self) -> Mapping[str, EditPreview]:
+        """The newest turn's edit, by path."""
+        return self.edits.previews
+
+    @property
+    def edit(self) -> EditState:
+        return self.edits.state
+
+    @property
+    def edit_error(self) -> str:
+        """Why the edit failed or could not be written, in one line."""
+        return self.edits.error
+
+    @property
+    def edit_note(self) -> str:
+        """One line when the edit changes what is not its target, else ""."""
+        return self.edits.note
+
+    @property
+    def buffers(self) -> Mapping[str, Buffer]:
+        """The open files, by path."""
+        return self.edits.buffers
+
+    async def changed(self, seen: int) -> int:
+        """Wait until ``revision`` is not ``seen``; the new revision."""
+        while self.revision == seen:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.revision
+
+    async def wait_turn(self) -> Turn:
+        """The newest turn once it is final; UsageError if there is none."""
+        while self._turn is not None and not self._turn.final:
+            await self.changed(self.revision)
+        if self._turn is None:
+            raise UsageError("there is no turn to wait for; submit an instruction first")
+        return self._turn
+
+    # --- what the user does -------------------------------------------------------------------
+
+    def open(self, path: str) -> Buffer:
+        """Read a file of the workspace; from now on it travels with every question."""
+        buffer = self.edits.open(path)
+        self._touch()
+        return buffer
+
+    def submit(
+        self, instruction: str, target: Target | None = None, *, also: Sequence[Target] = ()
+    ) -> Turn:
+        """Ask for an edit of ``target``, or without one a question.
+
+        A running turn is interrupted first, a pending edit counts as rejected. Before the link is
+        up the turn waits. UsageError for an empty instruction or a region outside its file.
+        """
+        asked = instruction.encode(errors="replace").decode().strip()
+        if not asked:
+            raise UsageError("the instruction is empty; say what to do")
+        if self.link.state == "closed":
+            raise UsageError("the session is closed")
+        targets = () if target is None else (target, *also)
+        blocks = self.edits.blocks(targets)
+        self.interrupt()
+        if self.edit == "pending":
+            self.reject()
+        self.edits.start(targets)
+        self._exchange = self._conversation.ask(asked, blocks)
+        self._past = self.turns
+        turn = begin(len(self._past) + 1, asked, ", ".join(map(str, targets)))
+        self._turn = turn
+        self._unsent, self._resent = True, False
+        self._wake()
+        return turn
+
+    def interrupt(self) -> bool:
+        """Stop the running turn; False if none runs. What landed stays visible."""
+        if self._turn is None or self._turn.final:
+            return False
+        self._turn = interrupted(self._turn)
+        self.meter.ended(self._clock.now())
+        self.edits.stop()
+        if self._unsent and self._exchange is not None:
+            self._conversation.forget(self._exchange)
+        self._unsent = False
+        self._flights.drop(self._turn.number)
+        self._wake()
+        return True
+
+    def accept(self) -> tuple[str, ...]:
+        """Write the pending edit; the paths that changed.
+
+        PatchApplyError or WorkspaceError leave the disk unchanged and the edit pending.
+        """
+        try:
+            plan = self.edits.accept()
+        finally:
+            self._touch()
+        if self._exchange is not None:
+            self._exchange.outcome = plan.summary
+        return tuple(plan.after)
+
+    def reject(self) -> None:
+        """Refuse the pending edit; UsageError if there is none."""
+        self.edits.reject()
+        self._touch()
+
+    def undo(self) -> tuple[str, ...]:
+        """Restore the newest accepted edit's files byte for byte; their paths."""
+        self._touch()
+        return self.edits.undo()
+
+    async def close(self) -> None:
+        """Stop the turn and the link; returns once ``run`` is over."""
+        self.interrupt()
+        self._set_link(state="closed", error="")
+        self._line.close()
+        while self._running:
+            await self.changed(self.revision)
+
+    # --- the task -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Dial, converse, reconnect, until ``close``; trouble with the link is never raised."""
+        self._running = True
+        try:
+            async with self._line as line:
+                async for message in line:
+                    await self._handle(message)
+        finally:
+            self._running = False
+            self.interrupt()
+            self._touch()
+
+    async def _handle(self, message: Message) -> None:
+        match message:
+            case Up(peer=peer):
+                await self._connected(peer)
+            case Unreachable():
+                self._unreachable(message)
+            case Received(event=event, at=at):
+                await self._received(event, at)
+            case Lost(reason=reason):
+                self._lost(reason)
+            case Late(flight=flight) if flight.dropped and flight in self._flights:
+                await self._line.recycle("the engine did not stop")
+            case Late(flight=flight) if not flight.heard:
+                self._fail(flight, f"no answer within {FIRST_EVENT_SECONDS:.0f} s")
+                await self._line.recycle("the engine did not answer")
+            case _:
+                pass
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Send what waits: interrupts first, then the newest question."""
+        for flight in self._flights:
+            if flight.dropped and flight.response_id and not flight.told:
+                flight.told = True
+                await self._line.send(stop(flight))
+                self._line.watch(flight, STOP_SECONDS)
+        if self._unsent and self._turn is not None and self._line.up:
+            self._unsent = False
+            flight = Flight(self._turn.number, self._exchange)
+            self._flights.add(flight)
+            if not self._resent:
+                self.meter.sent(self._clock.now())
+            await self._line.send(self._chain.request(self._conversation.request()))
+            self._unwatch()
+            self._watch = self._line.watch(flight, FIRST_EVENT_SECONDS)
+
+    async def _connected(self, peer: Peer) -> None:
+        # HTTP without stored responses has nothing to continue from, nor to warm up.
+        persistent = peer.kind != "sse"
+        self._flights = Flights()
+        self._chain.reset(incremental=persistent)
+        self._set_link(state="ready", peer=peer, error="")
+        if persistent and not self._unsent:
+            self._flights.add(Flight(turn=0))
+            await self._line.send(self._chain.request(warm_up(self._conversation.model)))
+
+    def _unreachable(self, message: Unreachable) -> None:
+        down = message.final or message.failures >= DOWN_AFTER
+        state: ConnectionState = "down" if down else self.link.state
+        self._set_link(state=state, error=message.error)
+        if message.final and self._turn is not None:
+            self._show(failed(self._turn, message.error))
+
+    def _lost(self, reason: str) -> None:
+        flights, self._flights = self._flights, Flights()
+        self._unwatch()
+        count = self.link.reconnects + 1
+        self._set_link(state="reconnecting", reconnects=count, error=reason)
+        for flight in flights:
+            if flight.heard or not self._again(flight):
+                self._fail(flight, f"the link was lost: {reason}")
+
+    async def _received(self, event: ServerEvent, at: float) -> None:
+        flight = self._flights.receive(event)
+        if flight is None:
+            return
+        if self._shown(flight):
+            self._unwatch()
+        code = error_code(event)
+        if not self._repaired(code, flight):
+            if self._shown(flight) and self._turn is not None:
+                self.meter.observe(at, event)
+                self._show(fold(self._turn, event))
+            if is_terminal(event):
+                self._landed(flight, event)
+        if code == LINK_LIMIT:
+            await self._line.recycle("the engine limits how long a link lives")
+
+    def _repaired(self, code: str, flight: Flight) -> bool:
+        """Whether the failed question is asked again, because other context or link will do."""
+        match code:
+            case "previous_response_not_found" | "websocket_connection_limit_reached":
+                return self._again(flight)
+            case "context_length_exceeded" if self._conversation.long and self._again(flight):
+                self._conversation.forget_all_but_newest()
+                return True
+        return False
+
+    def _again(self, flight: Flight) -> bool:
+        """Send the question of ``flight`` once more, if it is still wanted and was not yet."""
+        if self._resent or not self._shown(flight):
+            return False
+        self._unsent = self._resent = True
+        return True
+
+    def _landed(self, flight: Flight, event: ServerEvent) -> None:
+        """A response has ended: make it history, or forget its question."""
+        response = ended(event)
+        exchange = flight.exchange
+        if exchange is not None and response is not None:
+            exchange.output = flight.items or tuple(response.output)
+        elif exchange is not None and not flight.dropped:
+            self._conversation.forget(exchange)
+        if response is not None and not len(self._flights):
+            output = () if exchange is None else exchange.output
+            self._chain.completed(response, history_items(output))
+
+    def _fail(self, flight: Flight, error: str) -> None:
+        if self._shown(flight) and self._turn is not None and flight.exchange is not None:
+            self.meter.ended(self._clock.now())
+            self._show(failed(self._turn, error))
+            self._conversation.forget(flight.exchange)
+
+    def _shown(self, flight: Flight) -> bool:
+        """Whether ``flight`` carries the running turn."""
+        return self.busy and self._turn is not None and flight.turn == self._turn.number
+
+    def _show(self, turn: Turn) -> None:
+        """Take over the newest turn's new state, and let the edit follow."""
+        known = len(self._turn.patch) if self._turn is not None else 0
+        self._turn = turn
+        if len(turn.patch) > known:
+            self.edits.feed(turn.patch[known:])
+        match turn.phase:
+            case "completed":
+                self.edits.finish()
+                if self.edits.error and self._exchange is not None:
+                    self._exchange.outcome = f"failed: {self.edits.error}"
+            case "failed" | "interrupted":
+                self.edits.stop(turn.error)
+            case _:
+                pass
+        self._touch()
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _set_link(self, **changes: Any) -> None:
+        self.link = replace(self.link, **changes)
+        self._touch()
+
+    def _wake(self) -> None:
+        self._touch()
+        self._line.wake()
+
+    def _touch(self) -> None:
+        self.revision += 1
+        self._changed.set()

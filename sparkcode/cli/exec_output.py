@@ -1,0 +1,174 @@
+"""What ``sparkcode exec`` prints: text and a unified diff, or JSON lines.
+
+The JSON lines are ``turn.started``, then ``text.delta`` and ``patch.delta`` as they come, perhaps
+``note`` and ``error``, and last ``turn.completed`` or ``turn.failed``. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from sparkcode.assistant.meter import StreamStats
+    from sparkcode.assistant.session import Session
+    from sparkcode.assistant.turn import Turn
+
+Output = Literal["text", "diff", "json"]
+
+SCHEMA: Final = 1
+"""Version of the JSON lines; grows when a key changes its meaning or goes."""
+
+
+class Printer:
+    """Turns the growing turn into lines on stdout."""
+
+    def __init__(self, output: Output, turn: Turn) -> None:
+        self._output = output
+        self._text = 0
+        self._patch = 0
+        self._event("turn.started", schema=SCHEMA, instruction=turn.instruction, target=turn.target)
+
+    def show(self, turn: Turn | None) -> None:
+        """Whatever is new."""
+        if turn is None:
+            return
+        if len(turn.text) > self._text:
+            delta = turn.text[self._text :]
+            self._text = len(turn.text)
+            self._event("text.delta", delta=delta)
+            if self._output == "text":
+                click.echo(delta, nl=False)
+        if len(turn.patch) > self._patch:
+            self._event("patch.delta", delta=turn.patch[self._patch :])
+            self._patch = len(turn.patch)
+
+    def diff(self, session: Session) -> None:
+        """The pending edit, unless JSON was asked for."""
+        if self._output == "json":
+            return
+        self._end_text()
+        text = "".join(
+            unified_diff(path, before, after)
+            for path, (before, after) in session.edits.plan().pairs.items()
+        )
+        if sys.stdout.isatty():
+            from sparkcode.assistant.plain import plain
+
+            text = plain(text)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+
+    def completed(self, session: Session, error: str) -> None:
+        """The last line, and what became of the files."""
+        self._end_text()
+        if error:
+            self._event("error", message=error)
+            progress(f"error: {error}")
+        files = file_rows(session)
+        if self._output != "json":
+            for row in files:
+                counts = f"{row['path']} (+{row['added']} -{row['removed']})"
+                progress(f"{'applied' if row['applied'] else 'not applied'}: {counts}")
+            return
+        turn, peer = session.turn, session.link.peer
+        assert turn is not None
+        stats = session.meter.stats(asyncio.get_running_loop().time())
+        engine = peer.engine if peer is not None else ""
+        model = turn.model or (peer.model if peer is not None else "")
+        self._event(
+            "turn.completed",
+            schema=SCHEMA,
+            engine=engine or "responses",
+            model=model,
+            **figures(stats),
+            usage=usage(turn),
+            files=files,
+        )
+
+    def note(self, message: str) -> None:
+        """Something about the edit that is no failure."""
+        self._event("note", message=message)
+        progress(f"note: {message}")
+
+    def failed(self, error: str) -> None:
+        self._end_text()
+        self._event("turn.failed", schema=SCHEMA, error=error)
+        progress(f"error: {error}")
+
+    def _end_text(self) -> None:
+        if self._text and self._output == "text":
+            click.echo()
+            self._text = 0
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        if self._output == "json":
+            click.echo(json.dumps({"type": kind, **fields}, ensure_ascii=False))
+
+
+def figures(stats: StreamStats) -> dict[str, Any]:
+    """Times in seconds and rates in tokens a second; simulated ones apart.
+
+    An answer that came in one piece has no rate between its tokens; then it is the rate of the
+    whole turn, request included, which can only be lower. null where there is none either.
+    """
+    rate, sim_rate = stats.tokens_per_second, stats.sim_tokens_per_second
+    return {
+        "ttft": stats.ttft,
+        "tokens_per_second": stats.turn_rate if rate is None else rate,
+        "sim": {
+            "ttft": stats.sim_ttft,
+            "tokens_per_second": stats.sim_turn_rate if sim_rate is None else sim_rate,
+        },
+    }
+
+
+def usage(turn: Turn) -> dict[str, int]:
+    """Token counts as the engine gave them; 0 where it gave none."""
+    known = turn.usage
+    return {
+        "input_tokens": known.input_tokens if known else 0,
+        "cached_tokens": known.input_tokens_details.cached_tokens if known else 0,
+        "output_tokens": known.output_tokens if known else 0,
+    }
+
+
+def file_rows(session: Session) -> list[dict[str, Any]]:
+    """One row a file that the edit names."""
+    return [
+        {
+            "path": path,
+            "applied": session.edit == "accepted",
+            "added": preview.added,
+            "removed": preview.removed,
+        }
+        for path, preview in session.previews.items()
+    ]
+
+
+def unified_diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """The change of one file as ``diff -u`` writes it; None is no file."""
+    old, new = _lines(before), _lines(after)
+    names = ("/dev/null" if before is None else f"a/{path}", f"b/{path}")
+    if after is None:
+        names = (names[0], "/dev/null")
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(old, new, *names)
+    )
+
+
+def _lines(data: bytes | None) -> list[str]:
+    parts = (data or b"").decode().split("\n")
+    return [f"{part}\n" for part in parts[:-1]] + parts[-1:] * bool(parts[-1])
+
+
+def progress(line: str) -> None:
+    """One line for the user, apart from the data."""
+    click.echo(line, err=True)

@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sparkcode.assistant.meter import StreamStats
+from sparkcode.cli.exec_ import exec_command
+from sparkcode.cli.exec_output import figures, unified_diff
+from sparkcode.errors import SparkError
+
+CALC = "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"
+FIXED = CALC.replace("a - b", "a + b", 1)
+DIFF = (
+    "--- a/calc.py\n+++ b/calc.py\n@@ -1,5 +1,5 @@\n def add(a, b):\n"
+    "-    return a - b\n+    return a + b\n \n \n def sub(a, b):\n"
+)
+
+
+def patch(body: str, path: str = "calc.py") -> str:
+    return f"*** Begin Patch\n*** Update File: {path}\n@@\n{body}\n*** End Patch\n"
+
+
+SCRIPT: list[dict[str, Any]] = [
+    {
+        "match": "Add",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return a + b"),
+        "tokens_per_second": 200,
+    },
+    {"match": "Misfit", "patch": patch("-nowhere")},
+    {"match": "Escape", "patch": patch("-x\n+y", "../victim.py")},
+    {"match": "Windows", "patch": patch("-b\n+B")},
+    {"match": "Break", "reply": "I will", "error": "the engine gave up"},
+    {"match": "Slow", "reply": "never", "ttft": 60},
+    {"match": "(?s)File: calc.py.*File: notes.md.*two files", "reply": "both"},
+    {"match": "", "reply": "It is a \x1b[31mcalculator."},
+]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A scripted engine in a process of its own."""
+    script = tmp_path_factory.mktemp("engine") / "script.jsonl"
+    timing = {"ttft": 0.01, "tokens_per_second": 2000}
+    script.write_text("".join(json.dumps(timing | rule) + "\n" for rule in SCRIPT))
+    command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--exit-with-stdin"]
+    command += ["--engine", "scripted", "--script", str(script)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        yield json.loads(child.stdout.readline())["url"]
+        child.stdin.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "calc.py").write_text(CALC)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in [name for name in os.environ if name.startswith("SPARKCODE_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def run(*args: str, stdin: str = "") -> tuple[int, str, str]:
+    """Exit status, stdout and stderr, errors mapped as the program does."""
+    result = CliRunner().invoke(exec_command, list(args), input=stdin, standalone_mode=False)
+    if isinstance(result.exception, SparkError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    if result.exception is not None:
+        raise result.exception
+    return result.return_value, result.stdout, result.stderr
+
+
+def lines(stdout: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stdout.splitlines()]
+
+
+def test_a_question_is_answered_on_stdout(folder: Path, url: str) -> None:
+    assert run("What is it?", "--url", url) == (0, "It is a calculator.\n", "")
+
+
+def test_the_instruction_may_come_from_stdin(folder: Path, url: str) -> None:
+    status, stdout, _ = run("-", "--url", url, "-f", "calc.py", stdin="Add, please\n")
+    assert (status, stdout) == (0, DIFF)
+
+
+@pytest.mark.parametrize("flags", [[], ["--diff"]])
+def test_an_edit_is_shown_and_not_written(folder: Path, url: str, flags: list[str]) -> None:
+    status, stdout, stderr = run("Add", "--url", url, "-f", "calc.py:1-2", *flags)
+    assert (status, stdout, stderr) == (0, DIFF, "not applied: calc.py (+1 -1)\n")
+    assert (folder / "calc.py").read_text() == CALC
+
+
+def test_diff_prints_nothing_else(folder: Path, url: str) -> None:
+    assert run("What is it?", "--url", url, "--diff") == (0, "", "")
+
+
+def test_apply_writes(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("Add", "--url", url, "-f", "calc.py", "--apply")
+    assert (status, stdout, stderr) == (0, "", "applied: calc.py (+1 -1)\n")
+    assert (folder / "calc.py").read_text() == FIXED
+
+
+def test_the_last_json_line_is_a_contract(folder: Path, url: str) -> None:
+    status, stdout, _ = run("Add", "--url", url, "-f", "calc.py:1-2", "--apply", "--json")
+    events = lines(stdout)
+    assert status == 0
+    assert events[0] == {
+        "type": "turn.started",
+        "schema": 1,
+        "instruction": "Add",
+        "target": "calc.py:1-2",
+    }
+    assert "".join(e["delta"] for e in events if e["type"] == "patch.delta") == SCRIPT[0]["patch"]
+    last = events[-1]
+    assert list(last) == [
+        "type",
+        "schema",
+        "engine",
+        "model",
+        "ttft",
+        "tokens_per_second",
+        "sim",
+        "usage",
+        "files",
+    ]
+    assert (last["type"], last["engine"], last["model"]) == (
+        "turn.completed",
+        "scripted",
+        "scripted",
+    )
+    assert 0.01 <= last["ttft"] < 30
+    assert last["tokens_per_second"] > 0
+    # A busy server may put several tokens into one delta, whose stamp is the last one's.
+    assert set(last["sim"]) == {"ttft", "tokens_per_second"}
+    assert 0.01 <= last["sim"]["ttft"] <= 0.2
+    assert last["sim"]["tokens_per_second"] == pytest.approx(200, rel=0.05)
+    assert set(last["usage"]) == {"input_tokens", "cached_tokens", "output_tokens"}
+    assert last["usage"]["output_tokens"] > 5
+    assert last["files"] == [{"path": "calc.py", "applied": True, "added": 1, "removed": 1}]
+
+
+def test_json_of_a_question(folder: Path, url: str) -> None:
+    _, stdout, _ = run("What is it?", "--url", url, "--json")
+    events = lines(stdout)
+    assert {e["type"] for e in events} == {"turn.started", "text.delta", "turn.completed"}
+    text = "".join(e["delta"] for e in events if e["type"] == "text.delta")
+    assert text == "It is a calculator."
+    assert events[-1]["files"] == []
+
+
+@pytest.mark.parametrize("name", ["Misfit", "Escape"])
+def test_an_edit_that_cannot_be_applied_fails(folder: Path, url: str, name: str) -> None:
+    victim = folder.parent / "victim.py"
+    status, stdout, stderr = run(name, "--url", url, "-f", "calc.py", "--apply", "--json")
+    events = lines(stdout)
+    assert status == 1
+    assert events[-2]["type"] == "error"
+    assert all(not row["applied"] for row in events[-1]["files"])
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert (folder / "calc.py").read_text() == CALC
+    assert not victim.exists()
+
+
+def test_a_failed_turn(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("Break", "--url", url)
+    assert (status, stdout) == (1, "I will\n")
+    assert "the engine gave up" in stderr
+    status, stdout, _ = run("Break", "--url", url, "--json")
+    assert lines(stdout)[-1]["type"] == "turn.failed"
+    assert "gave up" in lines(stdout)[-1]["error"]
+
+
+def test_a_turn_has_a_time_limit(folder: Path, url: str) -> None:
+    status, _, stderr = run("Slow", "--url", url, "--timeout", "0.3")
+    assert (status, stderr) == (1, "error: no whole answer within 0.3 s\n")
+
+
+def test_a_file_that_may_not_be_written(folder: Path, url: str) -> None:
+    (folder / "calc.py").chmod(0o444)
+    status, _, stderr = run("Add", "--url", url, "-f", "calc.py", "--apply")
+    assert status == 1
+    assert "'calc.py' is read-only" in stderr
+    assert (folder / "calc.py").read_text() == CALC
+
+
+def test_an_edit_outside_its_range_is_noted(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("Add", "--url", url, "-f", "calc.py:5-6", "--json")
+    assert status == 0
+    assert stderr.startswith("note: the edit changes lines outside calc.py:5-6\n")
+    assert lines(stdout)[-2]["type"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"a\r\nb\r\nc", b"a\r\nB\r\nc"), (b"a\nb\nc\n", b"a\nB\nc\n")]
+)
+def test_endings_stay(folder: Path, url: str, before: bytes, after: bytes) -> None:
+    (folder / "calc.py").write_bytes(before)
+    assert run("Windows", "--url", url, "-f", "calc.py", "--apply")[0] == 0
+    assert (folder / "calc.py").read_bytes() == after
+
+
+@pytest.mark.parametrize(
+    "files", [["calc.py", "notes.md"], ["notes.md", "calc.py:1-2"], ["calc.py:1", "notes.md:1-1"]]
+)
+def test_targets_come_before_context(folder: Path, url: str, files: list[str]) -> None:
+    (folder / "notes.md").write_text("n\n")
+    args = [part for file in files for part in ("-f", file)]
+    assert run("two files", "--url", url, *args)[1] == "both\n"
+
+
+def test_a_reader_that_went_away_is_no_traceback(folder: Path, url: str) -> None:
+    command = [sys.executable, "-m", "sparkcode", "exec", "What?", "--json", "--url", url]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_file_that_looks_like_a_range(folder: Path, url: str) -> None:
+    (folder / "odd:3-1").write_text("x\n")
+    assert run("What?", "--url", url, "-f", "odd:3-1")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        ([" "], 2, "the instruction is empty"),
+        (["x", "-f", "calc.py:9-3"], 2, "lines 9-3 are no range"),
+        (["x", "-f", "calc.py:0-3"], 2, "lines 0-3 are no range"),
+        (["x", "-f", "calc.py:3-99"], 2, "which has 6 lines"),
+        (["x", "-f", "calc.py", "-f", "./calc.py"], 2, "named twice"),
+        (["x", "-f", "../none.py"], 1, "outside the workspace"),
+        (["x", "-f", "none.py"], 1, "does not exist"),
+        (["x", "--apply", "--diff"], 2, "exclude each other"),
+        (["x", "--script", "s"], 2, "--script needs --engine scripted"),
+        (["x", "--url", "http://h", "--engine", "spark"], 2, "it excludes --engine"),
+        (["x", "--url", "ftp://h"], 2, "no engine URL"),
+        (["x", "--url", "http://127.0.0.1:1/v1"], 4, "no engine answers"),
+        (["x", "--engine", "scripted", "--script", "none.jsonl"], 2, "none.jsonl"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_line(
+    folder: Path, args: list[str], status: int, message: str
+) -> None:
+    code, stdout, stderr = run(*args)
+    assert (code, stdout) == (status, "")
+    assert message in stderr
+
+
+def test_without_a_url_an_engine_is_started_and_stopped(folder: Path) -> None:
+    (folder / "s.jsonl").write_text('{"match": "", "reply": "ours", "ttft": 0.01}\n')
+    status, stdout, _ = run("x", "--engine", "scripted", "--script", "s.jsonl", "--json")
+    assert status == 0
+    assert lines(stdout)[-1]["engine"] == "scripted"
+
+
+def socket_that_never_answers() -> socket.socket:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
+@pytest.mark.parametrize("when", ["turn", "start"])
+def test_ctrl_c_interrupts(folder: Path, url: str, when: str) -> None:
+    command = [sys.executable, "-m", "sparkcode", "exec", "Slow", "--json"]
+    silent = socket_that_never_answers()
+    host = url if when == "turn" else f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+    with (
+        silent,
+        subprocess.Popen(
+            [*command, "--url", host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        if when == "turn":
+            assert "turn.started" in child.stdout.readline()
+        else:
+            time.sleep(1.5)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=30)
+        assert child.returncode == 130
+        assert "Traceback" not in stderr
+
+
+def test_an_answer_in_one_piece_has_the_rate_of_its_turn() -> None:
+    stats = StreamStats(ttft=0.5, tokens=4, turn_rate=8.0, sim_ttft=0.1, sim_turn_rate=40.0)
+    assert figures(stats) == {
+        "ttft": 0.5,
+        "tokens_per_second": 8.0,
+        "sim": {"ttft": 0.1, "tokens_per_second": 40.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "diff"),
+    [
+        (None, b"a\n", "--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n"),
+        (b"a\n", None, "--- a/f\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"),
+        (
+            b"a",
+            b"b\n",
+            "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n",
+        ),
+        (b"a\r\n", b"b\r\n", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\r\n+b\r\n"),
+        (b"a\n", b"a\n", ""),
+    ],
+)
+def test_unified_diff(before: bytes | None, after: bytes | None, diff: str) -> None:
+    assert unified_diff("f", before, after) == diff
