@@ -142,6 +142,8 @@ class _Release:
         self._computed: tuple[float, float] | None = None
         """Times of the first and the last step with tokens."""
         self._released: tuple[float, float] | None = None
+        self._begun = False
+        """Whether text has been released."""
         self._tokens = 0
         self._prefill = 0.0
         self._decode = 0.0
@@ -161,12 +163,18 @@ class _Release:
         return at if last.step.finish_reason is None else min(at, last.at)
 
     def due(self, now: float) -> list[Step]:
-        """Takes every step whose time has come, if a frame may leave."""
+        """Takes every step whose time has come, if a frame may leave.
+
+        The first text leaves alone: a client takes its simulated TTFT from that frame's stamp.
+        """
         steps: list[Step] = []
         if self.next_at <= now:
             while self._held and self._held[0].at <= now:
                 steps.append(self._held.popleft().step)
                 self._observe_release(steps[-1], now)
+                if steps[-1].text and not self._begun:
+                    self._begun = True
+                    break
             self._frames.flushed(now)
         if self._run.finished and not self._run.ready and not self._held:
             self.over = True

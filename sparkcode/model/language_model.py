@@ -1,0 +1,103 @@
+"""The model as an engine sees it: token ids and a cache in, logits out.
+
+The life of an answer::
+
+    model = load(path, cache_root=cache, say=print)
+    cache = model.new_cache()
+    ids = model.tokenizer.encode(prompt, special=True)
+    reused = cache.reuse_prefix(ids)                   # keeps what an earlier prompt shares
+    for done in model.prefill(ids[reused:], cache):    # may be left between any two chunks
+        ...
+    logits = cache.last_logits                         # [V]; choose the first token from it
+    logits = model.decode(token, cache)                # one token further
+    rows = model.verify([token, *draft], cache)        # several at once
+    cache.trim(length)                                 # forget the draft's rejected tail
+
+A step that raises leaves the cache as it was. Nothing here keeps state between calls but the cache,
+so one model serves any number of them; steps of one cache must not overlap.
+
+The matrices are multiplied by NumPy's BLAS; :mod:`sparkcode.model.ops` names the variables that set
+its threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparkcode.errors import WeightsError
+from sparkcode.model.blocks import F32
+from sparkcode.model.cache import KVCache
+from sparkcode.model.packed import open_packed
+from sparkcode.model.tokenizer import Tokenizer
+from sparkcode.model.transformer import Weights, forward, load_weights
+from sparkcode.model.weights import ModelConfig
+
+PREFILL_CHUNK = 256
+"""Tokens a prefill step evaluates: enough rows for full speed, about a second between stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """Weights and tokenizer of one model file."""
+
+    name: str
+    """The file's name without its suffix."""
+    tokenizer: Tokenizer
+    weights: Weights = field(repr=False)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's shape."""
+        return self.weights.config
+
+    def new_cache(self, capacity: int | None = None) -> KVCache:
+        """An empty cache for at most ``capacity`` tokens (default: the model's whole context)."""
+        limit = self.config.context_length
+        return KVCache(self.config, limit if capacity is None else min(capacity, limit))
+
+    def prefill(
+        self, ids: Sequence[int], cache: KVCache, *, chunk: int = PREFILL_CHUNK
+    ) -> Iterator[int]:
+        """Append ``ids`` to the cache, ``chunk`` tokens a step; yields how many are done.
+
+        Whether all of them fit is checked first: EngineError, code ``context_length_exceeded``.
+        Afterwards ``cache.last_logits`` [V] scores the token that follows. A caller that stops
+        early has a valid cache of what is done.
+        """
+        if chunk < 1:
+            raise ValueError(f"{chunk=} has to be at least 1 token")
+        cache.reserve(len(cache) + len(ids))
+        for first in range(0, len(ids), chunk):
+            step = ids[first : first + chunk]
+            forward(step, self.weights, cache, logits="last")
+            yield first + len(step)
+
+    def decode(self, token: int, cache: KVCache) -> F32:
+        """Append one token; logits [V] of the one that follows."""
+        logits: F32 = forward((token,), self.weights, cache, logits="last")[0]
+        return logits
+
+    def verify(self, ids: Sequence[int], cache: KVCache) -> F32:
+        """Append ``ids`` in one step; logits [T, V]: row t scores what follows ``ids[t]``.
+
+        Rows equal those of one-token steps up to the rounding of float32 sums.
+        """
+        return forward(ids, self.weights, cache, logits="all")
+
+
+def load(path: Path, *, cache_root: Path, say: Callable[[str], None]) -> LanguageModel:
+    """Load the GGUF file ``path``; its packed form is kept in ``cache_root``.
+
+    The first load packs (seconds), later ones map the result. ``say`` gets a line when something
+    is packed. Raises WeightsError for a file that is absent, damaged, foreign, or does not fit.
+    """
+    packed = open_packed(path, cache_root=cache_root, say=say)
+    tokenizer = Tokenizer(packed.header.vocabulary)
+    try:
+        weights = load_weights(packed)
+    except WeightsError as error:
+        say(f"{error}; packing the weights again")
+        weights = load_weights(open_packed(path, cache_root=cache_root, say=say, rebuild=True))
+    return LanguageModel(path.stem, tokenizer, weights)

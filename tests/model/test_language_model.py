@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparkcode.errors import EngineError, WeightsError
+from sparkcode.model.language_model import LanguageModel, load
+from sparkcode.model.packed import open_packed
+from tests.model.tiny import TinyModel
+
+IDS = list(range(40, 60))
+
+
+def test_a_model_knows_its_name_and_shape(qwen: LanguageModel) -> None:
+    assert qwen.name == "tiny-qwen"
+    assert qwen.config.num_layers == 2
+    assert qwen.tokenizer.vocab_size == qwen.config.vocab_size
+    assert qwen.new_cache().capacity == 128
+    assert qwen.new_cache(50).capacity == 50
+    assert qwen.new_cache(5000).capacity == 128
+
+
+def test_prefill_in_chunks_then_decode(qwen: LanguageModel) -> None:
+    cache = qwen.new_cache()
+    assert list(qwen.prefill(IDS[:-1], cache, chunk=8)) == [8, 16, 19]
+    logits = qwen.decode(IDS[-1], cache)
+    assert logits.shape == (qwen.config.vocab_size,)
+    other = qwen.new_cache()
+    rows = qwen.verify(IDS, other)
+    assert rows.shape == (len(IDS), qwen.config.vocab_size)
+    np.testing.assert_allclose(logits, rows[-1], atol=1e-4)
+    assert cache.tokens == other.tokens == IDS
+
+
+def test_prefill_may_be_left_between_chunks_and_taken_up_again(qwen: LanguageModel) -> None:
+    cache = qwen.new_cache()
+    steps = qwen.prefill(IDS, cache, chunk=4)
+    assert [next(steps), next(steps)] == [4, 8]
+    del steps
+    assert cache.tokens == IDS[:8]
+    reused = cache.reuse_prefix(IDS)
+    assert reused == 8
+    assert list(qwen.prefill(IDS[reused:], cache)) == [12]
+    whole = qwen.new_cache()
+    list(qwen.prefill(IDS, whole))
+    assert cache.last_logits is not None
+    assert whole.last_logits is not None
+    np.testing.assert_allclose(cache.last_logits, whole.last_logits, atol=1e-4)
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_any_work(qwen: LanguageModel) -> None:
+    cache = qwen.new_cache(10)
+    with pytest.raises(EngineError, match="20 tokens do not fit: the context holds 10"):
+        list(qwen.prefill(IDS, cache, chunk=4))
+    assert len(cache) == 0
+    with pytest.raises(ValueError, match="chunk=0"):
+        list(qwen.prefill(IDS, cache, chunk=0))
+
+
+def test_loading_again_says_nothing(tmp_path: Path) -> None:
+    path = TinyModel().write(tmp_path / "tiny.gguf")
+    said: list[str] = []
+    load(path, cache_root=tmp_path, say=said.append)
+    load(path, cache_root=tmp_path, say=said.append)
+    assert said == ["packing tiny.gguf for quick starts"]
+
+
+def test_a_damaged_tensor_is_packed_again(tmp_path: Path) -> None:
+    path = TinyModel().write(tmp_path / "tiny.gguf")
+    expected = load(path, cache_root=tmp_path, say=lambda _: None)
+    packed = open_packed(path, cache_root=tmp_path, say=lambda _: None)
+    entry = packed.header.tensors["blk.0.ffn_down.weight"]
+    with packed.path.open("r+b") as file:
+        file.seek(entry.offset + 70)
+        file.write(b"damage")
+    said: list[str] = []
+    model = load(path, cache_root=tmp_path, say=said.append)
+    assert "'blk.0.ffn_down.weight' fails its checksum; packing the weights again" in said[0]
+    caches = model.new_cache(), expected.new_cache()
+    np.testing.assert_array_equal(model.decode(65, caches[0]), expected.decode(65, caches[1]))
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gguf"
+    path.write_text("these are notes, not weights", encoding="utf-8")
+    with pytest.raises(WeightsError, match=r"notes\.gguf is no usable GGUF file"):
+        load(path, cache_root=tmp_path, say=lambda _: None)
