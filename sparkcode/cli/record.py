@@ -1,0 +1,94 @@
+"""``sparkcode record``: the screen, with every key and every frame of the wire on a tape."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparkcode.cli.screen import ESCAPE_MILLISECONDS, LateDialer, Reach, screen, settings
+from sparkcode.errors import UsageError
+
+if TYPE_CHECKING:
+    from sparkcode.replay.runner import Take, WatchedApp
+
+
+@click.command()
+@click.argument("tape", metavar="OUT.sparklog", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--force", is_flag=True, help="Replace an existing recording.")
+def record(
+    tape: Path,
+    paths: tuple[str, ...],
+    force: bool,
+    api_key: str,
+    script: str | None,
+    **flags: str | None,
+) -> int:
+    """Open the screen on PATHS and record the session to OUT.sparklog.
+
+    The tape holds the keys, both sides of the wire and the text of the open files, but no API key;
+    `sparkcode replay OUT.sparklog` plays it. Only its owner can read it.
+    """
+    theme, reach = settings(api_key, script, **flags)
+    if tape.suffix != ".sparklog":
+        raise UsageError(f"{str(tape)!r} is no name of a recording; it ends in .sparklog")
+    if tape.exists() and not force:
+        raise UsageError(f"{str(tape)!r} exists; --force replaces it")
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise UsageError("recording needs a terminal on standard input and output")
+    os.environ.setdefault("ESCDELAY", str(ESCAPE_MILLISECONDS))
+    return asyncio.run(_record(tape, paths, theme, reach, force=force))
+
+
+# Whatever the screen takes, a recording of it takes too.
+record.params.extend(option for option in screen.params if isinstance(option, click.Option))
+
+
+async def _record(
+    tape: Path, paths: tuple[str, ...], theme: str, reach: Reach, *, force: bool
+) -> int:
+    from sparkcode.assistant.workspace import Workspace
+    from sparkcode.replay.runner import Take
+
+    columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    take = Take(
+        path=tape,
+        workspace=Workspace(Path.cwd()),
+        size=(columns, rows),
+        open=paths,
+        theme=theme,
+        model=(reach.model if reach.url else "") or "spark",
+        secrets=(reach.api_key,),
+        overwrite=force,
+    )
+    return await _take(take, LateDialer(reach))
+
+
+async def _take(take: Take, dialer: LateDialer) -> int:
+    from sparkcode.replay.runner import record as record_screen
+
+    status = 0
+
+    async def run(app: WatchedApp) -> None:
+        nonlocal status
+        dialer.say = app.say
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
+        await app.run_async()
+        status = app.return_code or 0
+
+    try:
+        recording = await record_screen(take, dialer, run)
+    finally:
+        await dialer.close()
+    if recording.error:
+        click.echo(f"warning: {recording.error}", err=True)
+    return status
