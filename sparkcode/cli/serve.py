@@ -156,6 +156,9 @@ def _engine(config: Config, script: Path | None) -> Engine:
         from sparkcode.engine.scripted import ScriptedEngine
 
         return ScriptedEngine.from_file(script)
+    # Read when NumPy is first imported: idle BLAS threads sleep instead of spinning, which on a
+    # machine with other work to do makes decoding several times faster (sparkcode.model.ops).
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     from sparkcode.engine.spark import SparkEngine
     from sparkcode.model.catalogue import DEFAULT_MODEL
     from sparkcode.wafer.profile import load_profile

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from sparkcode.config import cache_root
 from sparkcode.model.language_model import LanguageModel, load
 from tests.model.tiny import TinyModel
-
-REAL_NAME = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 
 
 @pytest.fixture(scope="session")
@@ -20,17 +16,3 @@ def qwen_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def qwen(qwen_path: Path) -> LanguageModel:
     return load(qwen_path, cache_root=qwen_path.parent / "cache", say=lambda _: None)
-
-
-@pytest.fixture(scope="session")
-def real_model() -> LanguageModel:
-    """The real 0.5B; absent weights are a failure in CI and a skip elsewhere."""
-    cache = cache_root(os.environ)
-    named = os.environ.get("SPARKCODE_TEST_GGUF")
-    path = Path(named) if named else cache / "models" / REAL_NAME
-    if not path.exists():
-        reason = f"no weights at {path}: run `sparkcode models pull qwen2.5-coder-0.5b`"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return load(path, cache_root=cache, say=lambda _: None)
