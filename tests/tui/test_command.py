@@ -1,0 +1,92 @@
+"""``sparkcode themes``, the options of the screen, and what an import of the screen costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sparkcode.cli.screen import LateDialer, Reach, run_screen, settings
+from sparkcode.cli.themes import themes
+from sparkcode.errors import EngineUnreachableError, UsageError, WorkspaceError
+
+HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "uvicorn", "gguf"}
+"""Textual's text area loads the bare ``tree_sitter`` binding by itself (3 ms), but no grammar."""
+NONE = dict.fromkeys(("url", "model", "theme", "engine", "pace", "chip", "profile"))
+
+
+def test_an_import_brings_nothing_heavy() -> None:
+    code = "import sparkcode.tui.app, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & HEAVY
+    assert not [name for name in loaded if name.startswith("tree_sitter_")]
+
+
+def test_themes_list_and_check() -> None:
+    run = CliRunner()
+    listed = json.loads(run.invoke(themes, ["list", "--json"]).output)
+    assert listed["themes"][0]["name"] == "spark-dark"
+    assert "spark-light" in run.invoke(themes, ["list"]).output
+    checked = run.invoke(themes, ["check"])
+    assert checked.exit_code == 0, checked.output
+    assert "spark-dark       130 pairs" in checked.output
+    one = json.loads(run.invoke(themes, ["check", "high-contrast", "--json"]).output)
+    assert [row["name"] for row in one["themes"]] == ["high-contrast"]
+
+
+def test_a_bad_theme_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "sparkcode" / "themes"
+    folder.mkdir(parents=True)
+    run = CliRunner()
+    listed = json.loads(run.invoke(themes, ["list", "--json"]).output)
+    good = Path(listed["themes"][0]["path"]).read_text()
+    dim = good.replace('"spark-dark"', '"dim"').replace('"#d9dee8"', '"#333333"')
+    (folder / "dim.toml").write_text(dim)
+    (folder / "bad.toml").write_text("name")
+    checked = run.invoke(themes, ["check"])
+    assert checked.exit_code == 1
+    assert "foreground: #333333 on #11151c is" in checked.output
+    assert "skipped: theme" in checked.output
+    assert "skipped: theme" in run.invoke(themes, ["list"]).output
+    report = json.loads(run.invoke(themes, ["check", "dim", "--json"]).output)
+    assert report["themes"][0]["failed"]
+    wrong = run.invoke(themes, ["check", "nope"])
+    assert isinstance(wrong.exception, UsageError)
+
+
+def test_the_screen_needs_a_terminal() -> None:
+    with pytest.raises(UsageError, match="needs a terminal"):
+        run_screen([], reach=Reach(), theme="spark-dark")
+    with pytest.raises(WorkspaceError, match="does not exist"):
+        run_screen(["no-such-file.py"], reach=Reach(), theme="spark-dark")
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert settings("k", None, **NONE) == ("spark-dark", Reach(api_key="k"))
+    theme, reach = settings(
+        "", "a.jsonl", **NONE | {"engine": "scripted", "theme": "t", "pace": "max"}
+    )
+    assert theme == "t"
+    assert reach.args == ("--engine", "scripted", "--pace", "max", "--script", "a.jsonl")
+    assert settings("", None, **NONE | {"url": "http://x"})[1].url == "http://x"
+    with pytest.raises(UsageError, match="--script needs --engine scripted"):
+        settings("", "a.jsonl", **NONE)
+    with pytest.raises(UsageError, match="excludes --pace"):
+        settings("", None, **NONE | {"url": "http://x", "pace": "max"})
+
+
+async def test_the_late_dialer_reaches_a_url_and_closes() -> None:
+    dialer = LateDialer(Reach(url="http://127.0.0.1:9/v1"))
+    await dialer.close()
+    for _ in range(2):
+        with pytest.raises(EngineUnreachableError):
+            await dialer.dial()
+    await dialer.close()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparkcode.assistant.meter import StreamStats
+from sparkcode.assistant.session import Link, Session
+from sparkcode.assistant.workspace import Workspace
+from sparkcode.clock import LoopClock
+from sparkcode.link.transport import Peer
+from sparkcode.tui.foot import foot
+from tests.assistant.server import Engine
+
+NOTHING = StreamStats()
+
+
+async def test_the_link_is_told_only_when_it_matters(folder: Path) -> None:
+    session = Session(dialer=Engine(), clock=LoopClock(), workspace=Workspace(folder))
+    assert foot(session, NOTHING, "") == []
+    assert foot(session, NOTHING, "note") == [("note", "fair")]
+    session.link = Link("ready", Peer("sse", "u", note="SSE: refused"))
+    assert ("SSE: refused", "muted") in foot(session, NOTHING, "")
+    session.link = Link("reconnecting")
+    assert foot(session, NOTHING, "") == [("the link was lost, reconnecting ...", "fair")]
+    session.link = Link("down", None, 0, "no engine \x1b[0m")
+    assert foot(session, NOTHING, "")[-1] == ("✗ no engine ␛[0m", "bad")
+
+
+async def test_a_turn_that_waits_for_the_link(folder: Path) -> None:
+    session = Session(dialer=Engine(), clock=LoopClock(), workspace=Workspace(folder))
+    session.submit("go")
+    rows = [text for text, _ in foot(session, NOTHING, "")]
+    assert rows[0] == "..."
+    assert rows[1].startswith("connecting to the engine")
+    session.link = Link("ready", Peer("sse", "u", note="SSE: refused"))
+    assert foot(session, NOTHING, "") == [("...", "muted")]
