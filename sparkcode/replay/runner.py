@@ -324,9 +324,6 @@ async def _play(
         finally:
             following.cancel()
         report = _report(show, player, session, failure)
-        for timer in list(app._timers):
-            # A frame while the screen is taken down would look for widgets that are gone.
-            timer.stop()
     if isinstance(wire, MemoryWire):
         await wire.close()
     return report

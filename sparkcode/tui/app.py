@@ -125,6 +125,8 @@ class SparkApp(App[None]):
         await self.session.close()
 
     def _pump(self) -> None:
+        if not self.is_running:
+            return  # The screen is being taken down.
         if self._link is not None and self._link.done() and not self._link.cancelled():
             # The session reports trouble with the link by itself; anything else is a fault.
             self._link.result()
@@ -227,7 +229,9 @@ class SparkApp(App[None]):
 
     def action_switch_focus(self) -> None:
         to_file = self.focused is self._stage.prompt and len(self.panes) > 0
-        (self._stage.buffer if to_file else self._stage.prompt).focus()
+        # At once: Widget.focus() waits its turn, and keys typed meanwhile would go astray.
+        target = self._stage.buffer if to_file else self._stage.prompt
+        target.screen.set_focus(target)
 
     def action_file(self, by: int) -> None:
         self.panes.step(by)
@@ -271,16 +275,20 @@ class SparkApp(App[None]):
         self._stage.notice = ""
 
     def on_prompt_sent(self, message: Prompt.Sent) -> None:
+        # After the keys that the file got before: they decide which region is meant.
+        self._stage.buffer.call_later(self._send, message.text)
+
+    def _send(self, instruction: str) -> None:
         pane = self.panes.current
         try:
             target = None
             if pane is not None and pane.path in self.session.buffers:
                 target = Target(pane.path, pane.region(enclosing_region))
-            self.session.submit(message.text, target)
+            self.session.submit(instruction, target)
         except SparkError as error:
             self._stage.notice = str(error)
             return
         self._stage.notice = ""
-        self._history.push(message.text)
+        self._history.push(instruction)
         self._stage.prompt.put("")
         self._pump()

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from sparkcode.errors import UsageError, WorkspaceError
 from sparkcode.link.transport import Peer, Transport
@@ -460,3 +461,19 @@ def test_a_fault_of_the_session_is_not_hidden(folder: Path) -> None:
 
     with pytest.raises(BaseExceptionGroup):
         virtually(work)
+
+
+def test_keys_in_one_burst_go_where_a_slow_typists_would(folder: Path) -> None:
+    async def work() -> None:
+        async with table(folder) as screen:
+            for key in ("tab", *["down"] * 8, "tab"):
+                screen.app.post_message(events.Key(key, None))
+            for char in "shorter":
+                screen.app.post_message(events.Key(char, char))
+            screen.app.post_message(events.Key("enter", None))
+            await screen.wait(0.5)
+            turn = screen.session.turn
+            assert turn is not None
+            assert (turn.instruction, turn.target) == ("shorter", "calc.py:8-12")
+
+    virtually(work)

@@ -8,12 +8,11 @@ ones ``-``, and the row that grows ends in a caret. Signs and bars say what colo
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.strip import Strip
 
 from sparkcode.assistant.preview import DiffRow
@@ -37,19 +36,22 @@ SHIFT_CELLS: Final = 8
 """How far Left and Right move a file that is wider than the window."""
 
 
+KEYS: Final = {
+    "up": "cursor(-1)",
+    "down": "cursor(1)",
+    "shift+up": "cursor(-1, True)",
+    "shift+down": "cursor(1, True)",
+    "home": "ends(False)",
+    "end": "ends(True)",
+    "left": f"shift(-{SHIFT_CELLS})",
+    "right": f"shift({SHIFT_CELLS})",
+}
+"""Key to action. Not bindings: those are looked up once a key has bubbled up to the app, and for a
+key in a burst the focus has moved on by then."""
+
+
 class BufferView(LineView, can_focus=True):
     """Shows one :class:`Pane` at a time."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "cursor(-1)", show=False),
-        Binding("down", "cursor(1)", show=False),
-        Binding("shift+up", "cursor(-1, True)", show=False),
-        Binding("shift+down", "cursor(1, True)", show=False),
-        Binding("home", "ends(False)", show=False),
-        Binding("end", "ends(True)", show=False),
-        Binding("left", f"shift(-{SHIFT_CELLS})", show=False),
-        Binding("right", f"shift({SHIFT_CELLS})", show=False),
-    ]
 
     def __init__(self, paint: Paint, *, id: str) -> None:
         super().__init__(paint, id=id)
@@ -276,6 +278,12 @@ class BufferView(LineView, can_focus=True):
         return -1
 
     # --- moving --------------------------------------------------------------------------------
+
+    async def on_key(self, event: events.Key) -> None:
+        action = KEYS.get(event.key)
+        if action is not None:
+            event.stop()
+            await self.run_action(action)
 
     def action_cursor(self, by: int, select: bool = False) -> None:
         if self.editing:
