@@ -20,9 +20,8 @@ from sparkcode import __version__
 from sparkcode.config import (
     DEFAULT_PORT,
     cache_root,
+    config_files,
     load_config,
-    project_config_path,
-    user_config_path,
 )
 from sparkcode.errors import SparkError
 
@@ -70,9 +69,9 @@ def terminal_check() -> Check:
 
 
 def config_check() -> Check:
-    files = [user_config_path(), project_config_path(Path.cwd())]
+    files = config_files(Path.cwd())
     load_config(files, os.environ, {})
-    present = [str(file) for file in files if file.exists()]
+    present = [str(file.path) for file in files if file.path.exists()]
     return Check("config", "ok", ", ".join(present) or "defaults only")
 
 

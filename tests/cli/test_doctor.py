@@ -37,7 +37,7 @@ def test_a_broken_config_fails(tmp_path: Path) -> None:
     (tmp_path / ".sparkcode" / "config.toml").write_text("colour = 1")
     result = CliRunner().invoke(doctor, [], standalone_mode=False)
     assert "fail  config" in result.stdout
-    assert "unknown key 'colour'" in result.stdout
+    assert "'colour' is an unknown key" in result.stdout
     assert result.return_value == 1
 
 
