@@ -113,13 +113,14 @@ def themes_check() -> Check:
 
 
 def engine_check() -> Check:
-    from sparkcode.link.local import find_local
+    from sparkcode.link.local import local_health
 
-    url = asyncio.run(find_local())
-    if url is None:
+    health = asyncio.run(local_health())
+    if health is None:
         detail = f"none runs on port {DEFAULT_PORT}; one is started when needed"
         return Check("engine", "ok", detail)
-    return Check("engine", "ok", f"running at {url}")
+    detail = f"{health.engine} with {health.model} runs on port {DEFAULT_PORT}"
+    return Check("engine", "ok", detail)
 
 
 CHECKS: tuple[Callable[[], Check], ...] = (
