@@ -207,12 +207,19 @@ def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
 def _parse(spec: str) -> tuple[str, tuple[int, int] | None]:
     """``FILE``, ``FILE:A`` or ``FILE:A-B``; a file that is really named so wins."""
     match = _RANGE.fullmatch(spec)
+    if not spec:
+        raise UsageError("-f '': the name of a file is needed")
     if match is None or os.path.lexists(spec):
+        name, colon, tail = spec.rpartition(":")
+        if colon and not os.path.lexists(spec) and os.path.lexists(name):
+            raise UsageError(f"-f {spec!r}: {tail!r} is no range of lines; it looks like 3-9")
         return spec, None
     first = int(match["first"])
     last = first if match["last"] is None else int(match["last"])
     if not 1 <= first <= last:
-        raise UsageError(f"-f {spec!r}: lines {first}-{last} are no range; it looks like 3-9")
+        raise UsageError(
+            f"-f {spec!r}: lines {first}-{last} are no range; lines start at 1, as in 3-9"
+        )
     return match["path"], (first, last)
 
 
@@ -242,13 +249,16 @@ async def _turn(job: Job, session: Session, targets: list[Target]) -> int:
 def _finish(job: Job, session: Session, printer: Printer) -> int:
     error = session.edit_error if session.edit == "failed" else ""
     if not error and session.edit == "pending":
-        if session.edit_note:
-            printer.note(session.edit_note)
+        printer.pending(session)
+        # Without a named file nothing says where an edit belongs: then it may go anywhere.
+        astray = session.edit_note
+        if job.apply and astray and not job.anywhere:
+            error = f"{astray}; nothing is written (--anywhere allows it)"
+        elif astray:
+            printer.note(astray)
         if not job.apply:
-            printer.diff(session)
-        elif session.edit_note and not job.anywhere:
-            error = f"{session.edit_note}; nothing is written (--anywhere allows it)"
-        else:
+            printer.diff()
+        elif not error:
             try:
                 session.accept()
             except SparkError as failure:

@@ -10,6 +10,7 @@ import asyncio
 import difflib
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -32,6 +33,8 @@ class Printer:
         self._output = output
         self._text = 0
         self._patch = 0
+        self._diffs: dict[str, str] = {}
+        """Unified diff of each file that a pending edit changes."""
         self._event("turn.started", schema=SCHEMA, instruction=turn.instruction, target=turn.target)
 
     def show(self, turn: Turn | None) -> None:
@@ -48,15 +51,19 @@ class Printer:
             self._event("patch.delta", delta=turn.patch[self._patch :])
             self._patch = len(turn.patch)
 
-    def diff(self, session: Session) -> None:
+    def pending(self, session: Session) -> None:
+        """There is an edit that fits: what it changes, before anything is written."""
+        self._diffs = {
+            path: unified_diff(path, before, after)
+            for path, (before, after) in session.edits.plan().pairs.items()
+        }
+
+    def diff(self) -> None:
         """The pending edit, unless JSON was asked for."""
         if self._output == "json":
             return
         self._end_text()
-        text = "".join(
-            unified_diff(path, before, after)
-            for path, (before, after) in session.edits.plan().pairs.items()
-        )
+        text = "".join(self._diffs.values())
         if sys.stdout.isatty():
             from sparkcode.assistant.plain import plain
 
@@ -71,7 +78,7 @@ class Printer:
         if error:
             self._event("error", message=error)
             progress(f"error: {error}")
-        files = file_rows(session)
+        files = file_rows(session, self._diffs)
         if self._output != "json":
             for row in files:
                 counts = f"{row['path']} (+{row['added']} -{row['removed']})"
@@ -139,17 +146,23 @@ def usage(turn: Turn) -> dict[str, int]:
     }
 
 
-def file_rows(session: Session) -> list[dict[str, Any]]:
-    """One row a file that the edit names."""
+def file_rows(session: Session, diffs: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row a file that the edit names; lines are counted in its diff where it has one."""
     return [
         {
             "path": path,
             "applied": session.edit == "accepted",
-            "added": preview.added,
-            "removed": preview.removed,
+            "added": changed_lines(diffs[path], "+") if path in diffs else preview.added,
+            "removed": changed_lines(diffs[path], "-") if path in diffs else preview.removed,
         }
         for path, preview in session.previews.items()
     ]
+
+
+def changed_lines(diff: str, sign: str) -> int:
+    """Lines that a unified diff of one file adds (``+``) or removes (``-``)."""
+    _, _, *body = diff.split("\n") if diff else ["", ""]
+    return sum(line.startswith(sign) for line in body)
 
 
 def unified_diff(path: str, before: bytes | None, after: bytes | None) -> str:

@@ -66,6 +66,8 @@ def settings(api_key: str, script: str | None, **flags: str | None) -> tuple[Con
 
     UsageError for flags that exclude each other.
     """
+    if flags.get("url") == "":
+        raise UsageError("--url is empty; it looks like http://127.0.0.1:8900/v1")
     if script is not None and flags.get("engine") != "scripted":
         raise UsageError("--script needs --engine scripted")
     args = [

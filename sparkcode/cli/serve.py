@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from sparkcode.server.auth import Gate
     from sparkcode.wafer.pacer import PaceMode
 
+ORPHAN_SECONDS = 0.5
+"""How long a server whose owner is gone may take to end."""
+
 ENGINES = ("spark", "scripted")
 SWITCH_INTERVAL_SECONDS = 0.0005
 PACES = ("live", "sim", "max")
@@ -84,7 +87,8 @@ def serve(
 
     \b
     The first line on stdout says where, once connections are accepted:
-      {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine":, "model":, "pid":}
+      {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine": "spark",
+       "model": "qwen2.5-coder-0.5b", "pid": 4711}
     """
     files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)
@@ -175,3 +179,6 @@ def _stop_at_end_of_stdin() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    # Nobody is left to wait for: an orderly end that takes longer is cut short.
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(128 + signal.SIGTERM)

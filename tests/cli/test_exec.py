@@ -37,6 +37,10 @@ SCRIPT: list[dict[str, Any]] = [
         "patch": patch(" def add(a, b):\n-    return a - b\n+    return a + b"),
         "tokens_per_second": 200,
     },
+    {
+        "match": "Again",
+        "patch": patch("-def add(a, b):\n+def add(a, b):\n-    return a - b\n+    return a + b"),
+    },
     {"match": "Misfit", "patch": patch("-nowhere")},
     {"match": "Escape", "patch": patch("-x\n+y", "../victim.py")},
     {"match": "Windows", "patch": patch("-b\n+B")},
@@ -226,6 +230,26 @@ def test_an_edit_outside_its_range_is_written_only_when_that_is_allowed(
     assert (folder / "calc.py").read_text() == CALC
     assert run(*command, "--anywhere")[0] == 0
     assert (folder / "calc.py").read_text() == FIXED
+
+
+def test_without_a_named_file_an_edit_may_go_anywhere(folder: Path, url: str) -> None:
+    status, _, stderr = run("Add", "--url", url, "--apply")
+    assert (status, stderr) == (0, "applied: calc.py (+1 -1)\n")
+    assert (folder / "calc.py").read_text() == FIXED
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [("", "needed"), ("calc.py:abc", "no range of lines"), ("calc.py:4-", "no range of lines")],
+)
+def test_a_range_that_is_none(folder: Path, spec: str, reason: str) -> None:
+    status, _, stderr = run("Add", "--url", "http://127.0.0.1:9/v1", "-f", spec)
+    assert (status, reason in stderr) == (2, True)
+
+
+def test_lines_are_counted_in_the_diff_and_not_in_the_patch(folder: Path, url: str) -> None:
+    status, _, stderr = run("Again", "--url", url, "-f", "calc.py")
+    assert (status, stderr) == (0, "not applied: calc.py (+1 -1)\n")
 
 
 @pytest.mark.parametrize(

@@ -36,3 +36,8 @@ async def test_the_late_dialer_reaches_a_url_and_closes() -> None:
         with pytest.raises(EngineUnreachableError):
             await dialer.dial()
     await dialer.close()
+
+
+def test_an_empty_url_is_no_local_engine() -> None:
+    with pytest.raises(UsageError, match="--url is empty"):
+        settings("", None, **NONE | {"url": ""})
