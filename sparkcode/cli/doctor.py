@@ -19,11 +19,12 @@ import click
 from sparkcode import __version__
 from sparkcode.config import (
     DEFAULT_PORT,
+    Config,
     cache_root,
     config_files,
     load_config,
 )
-from sparkcode.errors import SparkError
+from sparkcode.errors import ConfigError, SparkError
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -70,9 +71,23 @@ def terminal_check() -> Check:
 
 def config_check() -> Check:
     files = config_files(Path.cwd())
-    load_config(files, os.environ, {})
+    config, _ = load_config(files, os.environ, {})
+    check_values(config)
     present = [str(file.path) for file in files if file.path.exists()]
     return Check("config", "ok", ", ".join(present) or "defaults only")
+
+
+def check_values(config: Config) -> None:
+    """ConfigError or UsageError that lists what exists, for a value that names nothing."""
+    from sparkcode.tui.theme import load_themes
+    from sparkcode.wafer.profile import load_profile
+
+    load_themes().get(config.theme)
+    load_profile(config.chip, config.profile)
+    for key, known in (("engine", ("spark", "scripted")), ("pace", ("", "live", "sim", "max"))):
+        if getattr(config, key) not in known:
+            value, names = getattr(config, key), ", ".join(filter(None, known))
+            raise ConfigError(f"{key} is {value!r}; there are {names}")
 
 
 def weights_check() -> Check:

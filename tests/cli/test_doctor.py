@@ -42,6 +42,19 @@ def test_a_broken_config_fails(tmp_path: Path) -> None:
     assert result.return_value == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [("theme", "spark-dark"), ("chip", "wse3"), ("profile", "gpt-oss"), ("pace", "live, sim, max")],
+)
+def test_a_value_that_names_nothing_fails(
+    key: str, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SPARKCODE_{key.upper()}", "nope")
+    (check,) = run_checks((room.config_check,))
+    assert check.status == "fail"
+    assert known in check.detail
+
+
 def failing_check() -> Check:
     raise ConfigError("all wrong")
 
