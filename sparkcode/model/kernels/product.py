@@ -29,6 +29,8 @@ _OUT, _NEXT = PART_FIELDS.index("out"), PART_FIELDS.index("next")
 class Kernel:
     """The compiled functions and the threads that run them."""
 
+    copies = False
+
     def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
         """Compile for AVX2, or take the machine code from ``folder``."""
         self._module = CompiledModule(
@@ -40,6 +42,10 @@ class Kernel:
         self.quantise = ctypes.CFUNCTYPE(None, *[integer] * 7)(address("quantise"))
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
         self.team = Team(threads)
+
+    def matrix(self, parts: Sequence[PackedMatrix]) -> PackedProduct:
+        """Matrices [n, K] below one another as one [N, K]; their records stay where they are."""
+        return PackedProduct(self, parts)
 
 
 class PackedProduct:
