@@ -4,9 +4,9 @@ Shapes use the field's letters: T rows (tokens of one step), N positions that ar
 D hidden size, H query heads, G key/value heads, S head size.
 
 Every matrix product with weights goes through :func:`linear`. A :class:`Matrix` says how it is
-multiplied, so a kernel that works on packed codes takes the place of :class:`DenseMatrix` without
-a change anywhere else. NumPy's BLAS does the dense products with as many threads as it finds
-processors, and two variables in the environment of the process change that:
+multiplied: :mod:`sparkcode.model.kernels.choice` chooses between :class:`DenseMatrix` and kernels
+that work on packed codes. NumPy's BLAS does the dense products and those of attention with as many
+threads as it finds processors, and two variables in the environment of the process change that:
 
 * ``OPENBLAS_NUM_THREADS`` sets the number. One is best on a machine that is busy otherwise.
 * ``OPENBLAS_THREAD_TIMEOUT=4`` lets idle threads sleep at once instead of spinning. A step has
@@ -25,6 +25,10 @@ from sparkcode.model.blocks import F32
 
 _SCORE_ELEMENTS = 1 << 22
 """Attention scores held at once (16 MiB): long contexts are attended to a few rows at a time."""
+
+_EXACT_ROWS = 17
+"""Rows of a step, at most, that are attended to one by one, as in decoding: BLAS may round a row of
+a larger product otherwise. A draft of 16 tokens and the token before it are verified so."""
 
 _FEW_ROWS = 3
 
@@ -116,17 +120,19 @@ def attention(q: F32, keys: F32, values: F32) -> F32:
     """Causal grouped-query attention: q [T, H, S], keys and values [G, N, S] -> [T, H * S].
 
     The last row of ``q`` stands at position N - 1; each row sees its own position and those
-    before. Head h reads key/value head h // (H / G).
+    before. Head h reads key/value head h // (H / G). In a step of up to 17 rows, a row equals that
+    of a step of its own, bit for bit.
     """
     t, h, s = q.shape
     g, n, _ = keys.shape
     grouped = q.reshape(t, g, h // g, s).transpose(1, 2, 0, 3)  # [G, H/G, T, S]
     grouped = grouped * np.float32(s**-0.5)
     out = np.empty((t, h, s), np.float32)
-    rows = max(1, _SCORE_ELEMENTS // (h * n))
+    rows = 1 if t <= _EXACT_ROWS else max(1, _SCORE_ELEMENTS // (h * n))
     for first in range(0, t, rows):
         last = min(first + rows, t)
-        part = _attend(grouped[:, :, first:last], keys, values, n - t + first)  # [G, H/G, R, S]
+        piece = np.ascontiguousarray(grouped[:, :, first:last])
+        part = _attend(piece, keys, values, n - t + first)  # [G, H/G, R, S]
         out[first:last] = part.transpose(2, 0, 1, 3).reshape(last - first, h, s)
     return out.reshape(t, h * s)
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sparkcode.model.blocks import BLOCK, F32
+from sparkcode.model.blocks import BLOCK, F32, U8
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
@@ -23,7 +23,9 @@ _CHUNK_BYTES = 1 << 16
 """Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
 evenly."""
 
-_OUT, _NEXT = PART_FIELDS.index("out"), PART_FIELDS.index("next")
+_ACTIVATION_BYTES = BLOCK + 4 + 4
+"""Codes, scale and sum of a block."""
+_OUT = PART_FIELDS.index("out")
 
 
 class Kernel:
@@ -53,18 +55,18 @@ class PackedProduct:
 
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
-        self._columns = parts[0].shape[1]
-        self._pairs = parts[0].records.shape[1]
+        self._blocks = 2 * parts[0].records.shape[1]
+        rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
         self._padded: int = starts.pop()
-        self._table = np.array(
-            [self._describe(part, start) for part, start in zip(parts, starts, strict=True)],
-            np.int64,
-        )
-        rows = [part.shape[0] for part in parts]
-        keep = [np.arange(first, first + n) for first, n in zip(starts, rows, strict=True)]
-        self._keep = None if rows == padded else np.concatenate(keep)
+        self._plan = np.zeros((1 + len(parts), len(PART_FIELDS)), np.int64)
+        for line, part, first in zip(self._plan[1:], parts, starts, strict=True):
+            line[:] = self._describe(part, first)
+        self._keep: npt.NDArray[np.int64] | None = None
+        if rows != padded:
+            pairs = zip(starts, rows, strict=True)
+            self._keep = np.concatenate([np.arange(first, first + n) for first, n in pairs])
 
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
@@ -75,39 +77,35 @@ class PackedProduct:
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""
-        rows, blocks = len(x), 2 * self._pairs
-        codes, scales, sums = self._quantised(x)
+        rows = len(x)
+        activations, addresses = self._quantised(x)
         y = np.empty((rows, self._padded), np.float32)
-        table = self._table.copy()
-        table[:, _OUT] += y.ctypes.data
-        addresses = codes.ctypes.data, scales.ctypes.data, sums.ctypes.data
-        job = np.array(
-            [*addresses, rows, blocks, y.strides[0], table.ctypes.data, len(table)], np.int64
-        )
+        plan = self._plan.copy()  # the job, then its parts
+        plan[1:, _OUT] += y.ctypes.data
+        start: int = plan.ctypes.data
+        parts = start + plan.strides[0], len(self._parts)
+        plan[0] = (*addresses, rows, self._blocks, y.strides[0], *parts)
         # The arrays are arguments as well: a helper that outlives an interrupt keeps them alive.
-        held = (self._kernel, job, table, y, codes, scales, sums)
-        self._kernel.team.run(partial(_run, self._kernel.run, job.ctypes.data, held))
+        held = (self, activations, y, plan)
+        self._kernel.team.run(partial(_run, self._kernel.run, start, held))
         return y if self._keep is None else y[:, self._keep]
 
-    def _quantised(
-        self, x: F32
-    ) -> tuple[npt.NDArray[np.int8], F32, npt.NDArray[np.int32]]:
-        """Activations as tiles of int8 codes, with scales and sums; see ``quantise``."""
+    def _quantised(self, x: F32) -> tuple[U8, tuple[int, int, int]]:
+        """Activations as tiles: memory, and in it the addresses of codes, scales and sums."""
         x = np.ascontiguousarray(x, np.float32)
-        rows, blocks = len(x), 2 * self._pairs
-        if x.shape[1] != blocks * BLOCK:
-            x = np.pad(x, ((0, 0), (0, blocks * BLOCK - x.shape[1])))
-        codes = np.empty((rows, blocks * BLOCK), np.int8)
-        scales = np.empty((rows, blocks), np.float32)
-        sums = np.empty((rows, blocks), np.int32)
-        arrays = (codes, scales, sums)
+        (rows, columns), blocks = x.shape, self._blocks
+        if columns != blocks * BLOCK:
+            x = np.pad(x, ((0, 0), (0, blocks * BLOCK - columns)))
+        memory = np.empty(rows * blocks * _ACTIVATION_BYTES, np.uint8)
+        codes: int = memory.ctypes.data
+        scales = codes + rows * blocks * BLOCK
+        sums = scales + rows * blocks * 4
+        source, stride = x.ctypes.data, x.strides[0]
         for first in range(0, rows, TILE_ROWS):
-            places = [array.ctypes.data + first * array.strides[0] for array in arrays]
-            count = min(TILE_ROWS, rows - first)
-            self._kernel.quantise(
-                x.ctypes.data + first * x.strides[0], x.strides[0], count, blocks, *places
-            )
-        return arrays
+            before, count = first * blocks, min(TILE_ROWS, rows - first)
+            places = codes + before * BLOCK, scales + before * 4, sums + before * 4
+            self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
+        return memory, (codes, scales, sums)
 
 
 def _run(function: Callable[[int], None], job: int, held: object) -> None:

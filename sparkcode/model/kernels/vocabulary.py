@@ -241,8 +241,12 @@ class Emitter:
         return ir.Constant(FLOAT, value)
 
     def largest(self, value: Value) -> Value:
-        """The greatest lane of FLOATS."""
-        return self.intrinsic("llvm.vector.reduce.fmax.v8f32", FLOAT, [value])
+        """The greatest lane of FLOATS, as by :meth:`greater`."""
+        for distance in (4, 2, 1):
+            lanes = [(lane + distance) % LANES for lane in range(LANES)]
+            mask = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+            value = self.greater(value, self._b.shuffle_vector(value, value, mask))
+        return self._b.extract_element(value, ir.Constant(I32, 0))
 
     def total(self, value: Value) -> Value:
         """The sum of INTS."""
