@@ -32,7 +32,12 @@ from sparkcode.model.ops import (
 from sparkcode.model.packed import PackedFile, PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
-_PRODUCTS = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
+_PRODUCTS = (
+    ("attn_q", "attn_k", "attn_v"),
+    ("attn_output",),
+    ("ffn_gate", "ffn_up"),
+    ("ffn_down",),
+)
 """A layer's products, in order; each multiplies its matrices by one input."""
 
 
@@ -74,10 +79,13 @@ def load_weights(packed: PackedFile, backend: Backend) -> Weights:
             packed.forget_pages()  # else the codes stay resident beside their expansion
         return made
 
-    names = ["token_embd" if config.tied_head else "output"], *(
-        [f"blk.{index}.{part}" for part in parts]
-        for index in range(config.num_layers)
-        for parts in _PRODUCTS
+    names = (
+        ["token_embd" if config.tied_head else "output"],
+        *(
+            [f"blk.{index}.{part}" for part in parts]
+            for index in range(config.num_layers)
+            for parts in _PRODUCTS
+        ),
     )
     with ThreadPoolExecutor() as pool:
         head, *products = pool.map(matrix, names)

@@ -224,7 +224,10 @@ def _rows(
                 weights = unpack(e, kind, record, block, half)
 
                 def row(
-                    t: Value, _: Sequence[Value], weights: Weights = weights, half: int = half,
+                    t: Value,
+                    _: Sequence[Value],
+                    weights: Weights = weights,
+                    half: int = half,
                     before: Value = before,
                 ) -> Sequence[Value]:
                     number = e.add(before, t)
@@ -311,7 +314,9 @@ def unpack(e: Emitter, kind: Kind, record: Value, block: int, half: int) -> Weig
         return Weights(kind, tuple(e.flip(vector, sign) for vector in raw), scales, None)
     if kind == "q4":
         minima = e.widen(e.load(HALVES, record, 64 + 32 * block + 16 * half))
-        return Weights(kind, tuple(_nibbles(e, record, 128 + 256 * block + 32 * half, 0)), scales, minima)
+        return Weights(
+            kind, tuple(_nibbles(e, record, 128 + 256 * block + 32 * half, 0)), scales, minima
+        )
     doubled = _nibbles(e, record, 64 + 256 * block + 32 * half, 1)
     vectors = [
         e.minus(vector, _lowest_bits(e, record, 576 + 64 * block + 8 * j + 4 * half))

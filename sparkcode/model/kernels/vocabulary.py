@@ -10,6 +10,7 @@ nothing but the order written here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from llvmlite import ir
 
@@ -20,8 +21,8 @@ LANES = 8
 BYTES, SHORTS, INTS = ir.VectorType(I8, 32), ir.VectorType(I16, 16), ir.VectorType(I32, LANES)
 FLOATS, HALVES = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.HalfType(), LANES)
 
-Value = ir.Value
-Type = ir.Type
+Value: TypeAlias = ir.Value
+Type: TypeAlias = ir.Type
 
 
 class Emitter:
@@ -129,7 +130,9 @@ class Emitter:
         with self._b.if_then(self._b.icmp_unsigned(">=", a, b)):
             self._b.ret_void()
 
-    def choose(self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]) -> None:
+    def choose(
+        self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]
+    ) -> None:
         """Run ``then`` where a == equals, else ``other``."""
         condition = self._b.icmp_unsigned("==", a, self.int(equals))
         with self._b.if_else(condition) as (yes, no):
@@ -142,10 +145,6 @@ class Emitter:
         """Call a function of this vocabulary by its address."""
         signature = ir.FunctionType(ir.VoidType(), [I64] * len(arguments))
         self._b.call(self._b.inttoptr(address, signature.as_pointer()), list(arguments))
-
-    def call_function(self, function: ir.Function, arguments: Sequence[Value]) -> None:
-        """Call a function of the same module."""
-        self._b.call(function, list(arguments))
 
     def finish(self) -> ir.Function:
         """End the function."""
@@ -257,7 +256,7 @@ class Emitter:
         return self.intrinsic("llvm.x86.avx2.pshuf.b", BYTES, [table, indices])
 
     def pair_products(self, unsigned: Value, signed: Value) -> Value:
-        """``vpmaddubsw``: u0 s0 + u1 s1 of neighbouring bytes as SHORTS; saturates beyond 32,767."""
+        """``vpmaddubsw``: u0 s0 + u1 s1 of neighbouring bytes as SHORTS, 32,767 at most."""
         return self.intrinsic("llvm.x86.avx2.pmadd.ub.sw", SHORTS, [unsigned, signed])
 
     def pair_sums(self, shorts: Value) -> Value:

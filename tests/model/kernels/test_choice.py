@@ -63,9 +63,10 @@ def test_other_processors_and_a_missing_compiler_have_no_features(
 def test_numpy_expands_matrices_below_one_another(tmp_path: Path) -> None:
     backend = make_backend(Choice("numpy", ""), folder=tmp_path, say=lambda _: None)
     assert isinstance(backend, DenseBackend)
+    sources = random_blocks("q4", 20, 2, 1), random_blocks("q8", 7, 2, 2)
     parts = [
-        PackedMatrix(kind, (n, 64), pack_records(random_blocks(kind, n, 2, n)))
-        for kind, n in (("q4", 20), ("q8", 7))
+        PackedMatrix(source.kind, (len(source.codes), 64), pack_records(source))
+        for source in sources
     ]
     x = np.eye(64, dtype=np.float32)
     expected = np.concatenate([part.dense() for part in parts]).T

@@ -55,7 +55,9 @@ def test_extreme_codes_and_scales_do_not_overflow(
     halves = np.array([0, -0.0, 6e-8, -6e-8, 65504, -65504, 1], np.float16)
     scales, minima = random.choice(halves, (2, 17, blocks))
     source = Blocks(kind, codes, scales, minima if kind == "q4" else None)
-    values = data.draw(st.sampled_from([[1.0], [-1.0], [1.0, -1.0], [0.0], [1e-38, -3e-31], [3e30]]))
+    values = data.draw(
+        st.sampled_from([[1.0], [-1.0], [1.0, -1.0], [0.0], [1e-38, -3e-31], [3e30]])
+    )
     x = random.choice(values, (steps, blocks * 32)).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         expected = product(source, x)
