@@ -37,16 +37,16 @@ class Emitter:
 
     # Integers and addresses
 
-    def int(self, value: int) -> Value:
+    def whole(self, value: int) -> Value:
         return ir.Constant(I64, value)
 
     def add(self, a: Value, b: Value | int) -> Value:
         """a + b, of 64-bit integers."""
-        return self._b.add(a, self.int(b) if isinstance(b, int) else b)
+        return self._b.add(a, self.whole(b) if isinstance(b, int) else b)
 
     def mul(self, a: Value, b: Value | int) -> Value:
         """a * b, of 64-bit integers."""
-        return self._b.mul(a, self.int(b) if isinstance(b, int) else b)
+        return self._b.mul(a, self.whole(b) if isinstance(b, int) else b)
 
     def sub(self, a: Value, b: Value) -> Value:
         """a - b, of 64-bit integers."""
@@ -54,12 +54,12 @@ class Emitter:
 
     def smaller(self, a: Value, b: Value | int) -> Value:
         """The lesser of two unsigned 64-bit integers."""
-        other = self.int(b) if isinstance(b, int) else b
+        other = self.whole(b) if isinstance(b, int) else b
         return self._b.select(self._b.icmp_unsigned("<", a, other), a, other)
 
     def tiles_of(self, total: Value, size: int) -> Value:
         """total / size, rounded up."""
-        return self._b.udiv(self.add(total, size - 1), self.int(size))
+        return self._b.udiv(self.add(total, size - 1), self.whole(size))
 
     def load(self, kind: Type, address: Value, offset: int = 0) -> Value:
         """Read ``kind`` at ``address`` + ``offset`` bytes, aligned or not."""
@@ -100,7 +100,7 @@ class Emitter:
         self._b.branch(loop)
         self._b.position_at_end(loop)
         index = self._b.phi(I64)
-        index.add_incoming(self.int(0), before)
+        index.add_incoming(self.whole(0), before)
         values = [self._b.phi(value.type) for value in start]
         for phi, value in zip(values, start, strict=True):
             phi.add_incoming(value, before)
@@ -134,7 +134,7 @@ class Emitter:
         self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]
     ) -> None:
         """Run ``then`` where a == equals, else ``other``."""
-        condition = self._b.icmp_unsigned("==", a, self.int(equals))
+        condition = self._b.icmp_unsigned("==", a, self.whole(equals))
         with self._b.if_else(condition) as (yes, no):
             with yes:
                 then()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
 
 import pytest
 
@@ -54,15 +53,15 @@ def test_nobody_waits_for_a_helper_that_is_held_up() -> None:
 
 
 def test_helpers_end_with_their_team() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     team = Team(4)
-    assert threading.active_count() == before + 3
+    helpers = set(threading.enumerate()) - before
+    assert len(helpers) == 3
     del team
     gc.collect()
-    limit = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < limit:
-        time.sleep(0.001)
-    assert threading.active_count() == before
+    for helper in helpers:
+        helper.join(10)
+        assert not helper.is_alive()
 
 
 def test_threads_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_repeat_carries_values(folder: Path) -> None:
     def body(e: Emitter, a: Sequence[Value]) -> None:
         out, count = a
-        total = e.repeat(count, (e.int(0),), lambda index, values: (e.add(values[0], index),))
+        total = e.repeat(count, (e.whole(0),), lambda index, values: (e.add(values[0], index),))
         e.store(total[0], out)
 
     triangle = Function(folder, 2, body)
@@ -61,11 +61,11 @@ def test_repeat_carries_values(folder: Path) -> None:
 def test_choices_and_bounds(folder: Path) -> None:
     def body(e: Emitter, a: Sequence[Value]) -> None:
         out, n = a
-        e.choose(n, 1, lambda: e.store(e.int(11), out), lambda: e.store(e.int(22), out))
+        e.choose(n, 1, lambda: e.store(e.whole(11), out), lambda: e.store(e.whole(22), out))
         e.store(e.smaller(n, 3), out, 8)
         e.store(e.tiles_of(n, 4), out, 16)
-        e.return_unless(n, e.int(5))
-        e.store(e.int(33), out, 24)
+        e.return_unless(n, e.whole(5))
+        e.store(e.whole(33), out, 24)
 
     function = Function(folder, 2, body)
     for n, expected in ((1, [11, 1, 1, 33]), (4, [22, 3, 1, 33]), (5, [22, 3, 2, 0])):
@@ -76,7 +76,7 @@ def test_choices_and_bounds(folder: Path) -> None:
 
 def test_claims_never_overlap(folder: Path) -> None:
     def body(e: Emitter, a: Sequence[Value]) -> None:
-        e.store(e.claim(a[0], e.int(7)), a[1])
+        e.store(e.claim(a[0], e.whole(7)), a[1])
 
     counter, found = np.array([5]), np.zeros(1, np.int64)
     Function(folder, 2, body)(counter, found)
@@ -139,7 +139,7 @@ def test_scratch_memory_and_calls(folder: Path) -> None:
     def body(e: Emitter, a: Sequence[Value]) -> None:
         function, address = a
         room = e.scratch(64)
-        e.store(e.sub(e.load(I64, address), e.int(1)), room, 8)
+        e.store(e.sub(e.load(I64, address), e.whole(1)), room, 8)
         e.store(e.load(I64, room, 8), address)
         e.call(function, (address,))
 
