@@ -176,11 +176,10 @@ def _attention_block(
     """x [T, D] -> [T, D]."""
     t, s = len(x), config.head_size
     h = rms_norm(x, layer.attn_norm, config.rms_eps)  # [T, D]
-    projected = linear(h, layer.qkv, layer.qkv_bias)
-    heads = projected.reshape(t, -1, s)  # [T, H + 2 G, S]
-    q, k, v = np.split(heads, (config.num_heads, config.num_heads + config.num_kv_heads), axis=1)
-    q = rope(q, *angles, config.rope_style)
-    k = rope(k, *angles, config.rope_style)
+    projected = linear(h, layer.qkv, layer.qkv_bias).reshape(t, -1, s)  # [T, H + 2 G, S]
+    first_k, first_v = config.num_heads, config.num_heads + config.num_kv_heads
+    turned = rope(projected[:, :first_v], *angles, config.rope_style)  # [T, H + G, S]
+    q, k, v = turned[:, :first_k], turned[:, first_k:], projected[:, first_v:]
     keys, values = cache.append(index, k, v)  # [G, N, S] each
     return linear(attention(q, keys, values), layer.output)  # [T, H * S] -> [T, D]
 
@@ -188,5 +187,6 @@ def _attention_block(
 def _feed_forward(x: F32, layer: Layer, eps: float) -> F32:
     """x [T, D] -> [T, D]."""
     h = rms_norm(x, layer.ffn_norm, eps)  # [T, D]
-    gate, up = np.split(linear(h, layer.gate_up), 2, axis=-1)  # [T, F] each
-    return linear(swiglu(gate, up), layer.down)  # [T, F] -> [T, D]
+    both = linear(h, layer.gate_up)  # [T, 2 F]
+    half = both.shape[1] // 2
+    return linear(swiglu(both[:, :half], both[:, half:]), layer.down)  # [T, F] -> [T, D]

@@ -56,6 +56,9 @@ groups a thread takes at once, and the counter that threads take them from."""
 
 _FIELD_BYTES = 8
 _GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
+_CACHE_LINE_BYTES = 64
+_PREFETCH_BYTES = 4096
+"""How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
 _SMALLEST = 1e-30
 """A block whose largest magnitude is below counts as zeros: 127 / magnitude could overflow."""
 
@@ -182,6 +185,8 @@ def _one_row(
 
     def pair(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
         record = e.add(records, e.mul(index, RECORD_BYTES[kind]))
+        for line in range(0, RECORD_BYTES[kind], _CACHE_LINE_BYTES):
+            e.prefetch(record, _PREFETCH_BYTES + line)
         results = list(totals)
         for block in (0, 1):
             number = e.add(e.mul(index, 2), block)

@@ -71,6 +71,13 @@ class Emitter:
         pointer = self._b.inttoptr(self.add(address, offset), value.type.as_pointer())
         self._b.store(value, pointer, align=1)
 
+    def prefetch(self, address: Value, offset: int) -> None:
+        """Ask for the cache line at ``address`` + ``offset`` bytes; any address will do."""
+        pointer = self._b.inttoptr(self.add(address, offset), I8.as_pointer())
+        # For reading (0), to be used once (0), data (1).
+        arguments = [pointer, *(ir.Constant(I32, n) for n in (0, 0, 1))]
+        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), arguments)
+
     def claim(self, counter: Value, amount: Value) -> Value:
         """Add to the integer at address ``counter`` as one step; returns what it was."""
         pointer = self._b.inttoptr(counter, I64.as_pointer())
