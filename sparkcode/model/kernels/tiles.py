@@ -44,7 +44,7 @@ from sparkcode.model.kernels.vocabulary import (
 )
 from sparkcode.model.packed import RECORD_BYTES
 
-TILE_ROWS = 32
+TILE_ROWS = 64
 """Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""
 
 JOB_FIELDS = ("codes", "scales", "sums", "rows", "blocks", "out_stride", "parts", "count")
@@ -227,28 +227,7 @@ def _rows(
             before = e.mul(e.add(e.mul(index, 2), block), x.rows)
             for half in (0, 1):
                 weights = unpack(e, kind, record, block, half)
-
-                def row(
-                    t: Value,
-                    _: Sequence[Value],
-                    weights: Weights = weights,
-                    half: int = half,
-                    before: Value = before,
-                ) -> Sequence[Value]:
-                    number = e.add(before, t)
-                    place = e.mul(number, 4)
-                    total = e.add(totals, e.mul(t, _GROUP_BYTES))
-                    result = weights.accumulate(
-                        e,
-                        e.load(FLOATS, total, 32 * half),
-                        e.add(x.codes, e.mul(number, BLOCK)),
-                        e.add(x.scales, place),
-                        e.add(x.sums, place),
-                    )
-                    e.store(result, total, 32 * half)
-                    return ()
-
-                e.repeat(x.rows, (), row)
+                _accumulate_rows(e, weights, x, before, e.add(totals, 32 * half))
         return ()
 
     def copy(t: Value, _: Sequence[Value]) -> Sequence[Value]:
@@ -260,6 +239,28 @@ def _rows(
     e.repeat(x.rows, (), clear)
     e.repeat(pairs, (), pair)
     e.repeat(x.rows, (), copy)
+
+
+def _accumulate_rows(
+    e: Emitter, weights: Weights, x: _Activations, before: Value, totals: Value
+) -> None:
+    """Add half a block's products to every row's sum; ``before`` blocks lie before row 0's."""
+    place = e.mul(before, 4)
+    start = (
+        totals,
+        e.add(x.codes, e.mul(before, BLOCK)),
+        e.add(x.scales, place),
+        e.add(x.sums, place),
+    )
+    steps = (_GROUP_BYTES, BLOCK, 4, 4)
+
+    def row(_: Value, places: Sequence[Value]) -> Sequence[Value]:
+        total, codes, scale, sum_ = places
+        result = weights.accumulate(e, e.load(FLOATS, total), codes, scale, sum_)
+        e.store(result, total)
+        return [e.add(place, step) for place, step in zip(places, steps, strict=True)]
+
+    e.repeat(x.rows, start, row)
 
 
 @dataclass(frozen=True, slots=True)
