@@ -111,7 +111,7 @@ class PackedProduct:
 
 def _address(array: npt.NDArray[np.generic]) -> int:
     """Where a fresh array lies; ``array.ctypes.data`` takes six times as long."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
 
 
 def _run(function: Callable[[int], None], job: int, held: object) -> None:
