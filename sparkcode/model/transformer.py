@@ -9,7 +9,7 @@ tokens are rows of one batch, and the cache holds everything before them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,6 @@ from sparkcode.model.cache import KVCache
 from sparkcode.model.kernels.choice import Backend
 from sparkcode.model.ops import (
     Matrix,
-    attention,
     linear,
     rms_norm,
     rope,
@@ -64,6 +63,8 @@ class Weights:
     output_norm: F32  # [D]
     head: Matrix  # [V, D]
     inverse_frequencies: F32  # [S/2], radians a position
+    attention: Callable[[F32, F32, F32], F32]
+    """As :func:`sparkcode.model.ops.attention`."""
 
 
 def load_weights(packed: PackedFile, backend: Backend) -> Weights:
@@ -93,7 +94,8 @@ def load_weights(packed: PackedFile, backend: Backend) -> Weights:
     per_layer = zip(*[iter(products)] * len(_PRODUCTS), strict=True)
     layers = tuple(_layer(packed, index, made) for index, made in enumerate(per_layer))
     norm = packed.vector("output_norm.weight")
-    return Weights(config, embedding, layers, norm, head, inverse_frequencies(config))
+    frequencies = inverse_frequencies(config)
+    return Weights(config, embedding, layers, norm, head, frequencies, backend.attention)
 
 
 def _layer(packed: PackedFile, index: int, products: Sequence[Matrix]) -> Layer:
@@ -142,7 +144,7 @@ def forward(
         len(cache), len(tokens), weights.inverse_frequencies, config.rope_scale
     )  # [T, S/2] each
     for index, layer in enumerate(weights.layers):
-        x = x + _attention_block(x, layer, cache, index, (cos, sin), config)  # [T, D]
+        x = x + _attention_block(x, weights, cache, index, (cos, sin))  # [T, D]
         x = x + _feed_forward(x, layer, config.rms_eps)  # [T, D]
     if logits == "last":
         x = x[-1:]  # [1, D]
@@ -166,14 +168,10 @@ def _check_step(tokens: Sequence[int], config: ModelConfig, cache: KVCache) -> N
 
 
 def _attention_block(
-    x: F32,
-    layer: Layer,
-    cache: KVCache,
-    index: int,
-    angles: tuple[F32, F32],
-    config: ModelConfig,
+    x: F32, weights: Weights, cache: KVCache, index: int, angles: tuple[F32, F32]
 ) -> F32:
     """x [T, D] -> [T, D]."""
+    config, layer = weights.config, weights.layers[index]
     t, s = len(x), config.head_size
     h = rms_norm(x, layer.attn_norm, config.rms_eps)  # [T, D]
     projected = linear(h, layer.qkv, layer.qkv_bias).reshape(t, -1, s)  # [T, H + 2 G, S]
@@ -181,7 +179,7 @@ def _attention_block(
     turned = rope(projected[:, :first_v], *angles, config.rope_style)  # [T, H + G, S]
     q, k, v = turned[:, :first_k], turned[:, first_k:], projected[:, first_v:]
     keys, values = cache.append(index, k, v)  # [G, N, S] each
-    return linear(attention(q, keys, values), layer.output)  # [T, H * S] -> [T, D]
+    return linear(weights.attention(q, keys, values), layer.output)  # [T, H * S] -> [T, D]
 
 
 def _feed_forward(x: F32, layer: Layer, eps: float) -> F32:

@@ -16,8 +16,9 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from sparkcode.errors import ConfigError
+from sparkcode.model.blocks import F32
 from sparkcode.model.kernels.team import available_threads
-from sparkcode.model.ops import DenseMatrix, Matrix
+from sparkcode.model.ops import DenseMatrix, Matrix, attention
 from sparkcode.model.packed import PackedMatrix
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
@@ -40,6 +41,10 @@ class Backend(Protocol):
         """Matrices [n, K] below one another as one [N, K]."""
         ...
 
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        """As :func:`sparkcode.model.ops.attention`."""
+        ...
+
 
 class DenseBackend:
     """Expands the weights to float32 for BLAS."""
@@ -48,6 +53,9 @@ class DenseBackend:
 
     def matrix(self, parts: Sequence[PackedMatrix]) -> DenseMatrix:
         return DenseMatrix(np.concatenate([part.dense() for part in parts]))
+
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        return attention(q, keys, values)
 
 
 @dataclass(frozen=True, slots=True)

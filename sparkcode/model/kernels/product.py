@@ -11,10 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
+from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.packed import RECORD_BYTES, ROWS, PackedMatrix
 
 CPU: Final = "x86-64-v3"
@@ -44,11 +46,32 @@ class Kernel:
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
+        self._attend = ctypes.CFUNCTYPE(None, integer)(address("attend"))
         self.team = Team(threads)
 
     def matrix(self, parts: Sequence[PackedMatrix]) -> PackedProduct:
         """Matrices [n, K] below one another as one [N, K]; their records stay where they are."""
         return PackedProduct(self, parts)
+
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        """As :func:`sparkcode.model.ops.attention`; head sizes no multiple of 8 are left to it."""
+        (rows, heads, size), (groups, positions, _) = q.shape, keys.shape
+        if size % LANES:
+            return ops.attention(q, keys, values)
+        if keys.strides != values.strides or keys.strides[1:] != (4 * size, 4):
+            keys, values = np.ascontiguousarray(keys), np.ascontiguousarray(values)
+        scaled = np.multiply(q, np.float32(size**-0.5), order="C")
+        out = np.empty((rows, heads * size), np.float32)
+        shared = heads // groups
+        # Room for the block that the last position begins, and a vector behind the last.
+        scores = np.empty((self.team.size, shared, positions + 2 * LANES), np.float32)
+        addresses = _address(scaled), keys.ctypes.data, values.ctypes.data, _address(out)
+        room = _address(scores), scores.strides[1]
+        counts = rows * groups, positions - rows, groups, shared, size // LANES, keys.strides[0]
+        job = np.array([*addresses, *room, *counts, 0, 0], np.int64)
+        held = (self, scaled, keys, values, out, scores, job)
+        self.team.run(partial(_run, self._attend, _address(job), held))
+        return out
 
 
 class PackedProduct:

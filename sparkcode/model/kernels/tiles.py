@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK, Kind
+from sparkcode.model.kernels.attend import emit_attend
 from sparkcode.model.kernels.vocabulary import (
     BYTES,
     FLOAT,
@@ -74,12 +75,13 @@ class _Activations:
 
 
 def emit_module() -> ir.Module:
-    """``quantise``, ``multiply_q4``, ``multiply_q5``, ``multiply_q8`` and ``run``."""
+    """``quantise``, ``multiply_q4``, ``multiply_q5``, ``multiply_q8``, ``run`` and ``attend``."""
     module = ir.Module("sparkcode")
     emit_quantise(module)
     for kind in RECORD_BYTES:
         emit_multiply(module, kind)
     emit_run(module)
+    emit_attend(module)
     return module
 
 
@@ -118,7 +120,7 @@ def _quantise_block(e: Emitter, x: Value, codes: Value) -> tuple[Value, Value]:
     sizes = [e.magnitude(value) for value in values]
     largest = e.largest(e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3])))
     inverse = e.over(e.number(127.0), largest)
-    factor = e.splat(e.select_above(largest, _SMALLEST, inverse, e.number(0.0)))
+    factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
     total = e.constant(INTS, 0)
     for part, value in enumerate(values):
         rounded, ints = e.to_int8(e.times(value, factor))

@@ -61,6 +61,10 @@ class Emitter:
         """total / size, rounded up."""
         return self._b.udiv(self.add(total, size - 1), self.whole(size))
 
+    def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Quotient and rest."""
+        return self._b.udiv(a, b), self._b.urem(a, b)
+
     def load(self, kind: Type, address: Value, offset: int = 0) -> Value:
         """Read ``kind`` at ``address`` + ``offset`` bytes, aligned or not."""
         pointer = self._b.inttoptr(self.add(address, offset), kind.as_pointer())
@@ -189,8 +193,17 @@ class Emitter:
 
     def to_int8(self, value: Value) -> tuple[Value, Value]:
         """FLOATS within -128 to 127, rounded half to even: as 8 bytes and as INTS."""
-        ints = self._b.fptosi(self.intrinsic("llvm.rint.v8f32", FLOATS, [value]), INTS)
+        ints = self._b.fptosi(self.rounded(value), INTS)
         return self._b.trunc(ints, ir.VectorType(I8, LANES)), ints
+
+    def rounded(self, value: Value) -> Value:
+        """FLOATS to the nearest whole numbers, halves to even ones."""
+        return self.intrinsic("llvm.rint.v8f32", FLOATS, [value])
+
+    def power_of_two(self, value: Value) -> Value:
+        """2^n of FLOATS that are whole numbers from -126 to 127."""
+        biased = self._b.add(self._b.fptosi(value, INTS), self.constant(INTS, 127))
+        return self._b.bitcast(self._b.shl(biased, self.constant(INTS, 23)), FLOATS)
 
     def plus(self, a: Value, b: Value) -> Value:
         return self._b.fadd(a, b) if _is_float(a) else self._b.add(a, b)
@@ -237,9 +250,10 @@ class Emitter:
         """The greater of floats, by lane; a lane that is not a number gives ``b``'s."""
         return self._b.select(self._b.fcmp_ordered(">", a, b), a, b)
 
-    def select_above(self, a: Value, limit: float, then: Value, other: Value) -> Value:
-        """``then`` where the float a > limit, else ``other``."""
-        above = self._b.fcmp_ordered(">", a, ir.Constant(FLOAT, limit))
+    def where_above(self, a: Value, limit: float, then: Value, other: Value) -> Value:
+        """``then`` where a > limit, else ``other``: of floats, or by lane of FLOATS."""
+        bound = self.constant(FLOATS, limit) if a.type == FLOATS else self.number(limit)
+        above = self._b.fcmp_ordered(">", a, bound)
         return self._b.select(above, then, other)
 
     def number(self, value: float) -> Value:
@@ -253,6 +267,20 @@ class Emitter:
             mask = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
             value = self.greater(value, self._b.shuffle_vector(value, value, mask))
         return self._b.extract_element(value, ir.Constant(I32, 0))
+
+    def lane_sums(self, values: Sequence[Value]) -> Value:
+        """The lanes of each of 8 FLOATS added up: one sum a lane."""
+        name = "llvm.x86.avx.hadd.ps.256"
+        while len(values) > 2:
+            pairs = zip(values[0::2], values[1::2], strict=True)
+            values = [self.intrinsic(name, FLOATS, pair) for pair in pairs]
+        low, high = (
+            ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+            for lanes in ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+        )
+        first, second = values
+        shuffle = self._b.shuffle_vector
+        return self._b.fadd(shuffle(first, second, low), shuffle(first, second, high))
 
     def total(self, value: Value) -> Value:
         """The sum of INTS."""
