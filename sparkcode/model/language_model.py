@@ -84,7 +84,8 @@ class LanguageModel:
     def verify(self, ids: Sequence[int], cache: KVCache) -> F32:
         """Append ``ids`` in one step; logits [T, V]: row t scores what follows ``ids[t]``.
 
-        Rows equal those of one-token steps up to the rounding of float32 sums.
+        Rows equal those of one-token steps bit for bit; with NumPy's BLAS (kernel ``numpy``), up
+        to the rounding of float32 sums.
         """
         return forward(ids, self.weights, cache, logits="all")
 

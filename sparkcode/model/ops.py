@@ -26,10 +26,6 @@ from sparkcode.model.blocks import F32
 _SCORE_ELEMENTS = 1 << 22
 """Attention scores held at once (16 MiB): long contexts are attended to a few rows at a time."""
 
-_EXACT_ROWS = 17
-"""Rows of a step, at most, that are attended to one by one, as in decoding: BLAS may round a row of
-a larger product otherwise. A draft of 16 tokens and the token before it are verified so."""
-
 _FEW_ROWS = 3
 
 
@@ -120,19 +116,17 @@ def attention(q: F32, keys: F32, values: F32) -> F32:
     """Causal grouped-query attention: q [T, H, S], keys and values [G, N, S] -> [T, H * S].
 
     The last row of ``q`` stands at position N - 1; each row sees its own position and those
-    before. Head h reads key/value head h // (H / G). In a step of up to 17 rows, a row equals that
-    of a step of its own, bit for bit.
+    before. Head h reads key/value head h // (H / G).
     """
     t, h, s = q.shape
     g, n, _ = keys.shape
     grouped = q.reshape(t, g, h // g, s).transpose(1, 2, 0, 3)  # [G, H/G, T, S]
     grouped = grouped * np.float32(s**-0.5)
     out = np.empty((t, h, s), np.float32)
-    rows = 1 if t <= _EXACT_ROWS else max(1, _SCORE_ELEMENTS // (h * n))
+    rows = max(1, _SCORE_ELEMENTS // (h * n))
     for first in range(0, t, rows):
         last = min(first + rows, t)
-        piece = np.ascontiguousarray(grouped[:, :, first:last])
-        part = _attend(piece, keys, values, n - t + first)  # [G, H/G, R, S]
+        part = _attend(grouped[:, :, first:last], keys, values, n - t + first)  # [G, H/G, R, S]
         out[first:last] = part.transpose(2, 0, 1, 3).reshape(last - first, h, s)
     return out.reshape(t, h * s)
 
