@@ -25,7 +25,8 @@ KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
 KernelName = Literal["avx2", "numpy"]
 KERNELS: Final[tuple[KernelName, ...]] = ("avx2", "numpy")
 NEEDED: Final[dict[KernelName, frozenset[str]]] = {
-    "avx2": frozenset({"avx2", "bmi2", "f16c", "fma"}),
+    # All of LLVM's x86-64-v3, for which the code is made.
+    "avx2": frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt"}),
     "numpy": frozenset(),
 }
 """Features, in LLVM's spelling, without which a kernel's code would stop the process."""

@@ -24,7 +24,7 @@ arrays of such integers, with the fields named below.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -135,49 +135,51 @@ def emit_multiply(module: ir.Module, kind: Kind) -> ir.Function:
     part, job = e.arguments
     p = {name: e.load(I64, part, i * _FIELD_BYTES) for i, name in enumerate(PART_FIELDS)}
     j = {name: e.load(I64, job, i * _FIELD_BYTES) for i, name in enumerate(JOB_FIELDS)}
-    sums = e.scratch(TILE_ROWS * _GROUP_BYTES)
+    totals = e.scratch(TILE_ROWS * _GROUP_BYTES)
     next_group = e.add(part, PART_FIELDS.index("next") * _FIELD_BYTES)
     group_bytes = e.mul(p["pairs"], RECORD_BYTES[kind])
-
-    def tile(tile_index: Value, first: Value, count: Value) -> None:
-        row = e.mul(tile_index, TILE_ROWS)
-        before = e.mul(row, j["blocks"])
-        rows = e.smaller(e.sub(j["rows"], row), TILE_ROWS)
-        x = _Activations(
-            e.add(j["codes"], e.mul(before, BLOCK)),
-            e.add(j["scales"], e.mul(before, 4)),
-            e.add(j["sums"], e.mul(before, 4)),
-            rows,
-        )
-
-        def group(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            own = e.add(first, index)
-            records = e.add(p["records"], e.mul(own, group_bytes))
-            out = e.add(p["out"], e.add(e.mul(own, _GROUP_BYTES), e.mul(row, j["out_stride"])))
-            e.choose(
-                rows,
-                1,
-                lambda: _one_row(e, kind, records, p["pairs"], x, out),
-                lambda: _rows(e, kind, records, p["pairs"], x, (out, j["out_stride"], sums)),
-            )
-            return ()
-
-        e.repeat(count, (), group)
 
     def take() -> None:
         first = e.claim(next_group, p["chunk"])
         e.return_unless(first, p["groups"])
         count = e.smaller(p["chunk"], e.sub(p["groups"], first))
-        tiles = e.tiles_of(j["rows"], TILE_ROWS)
 
-        def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            tile(index, first, count)
+        def tile(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+            row = e.mul(index, TILE_ROWS)
+            x = _activations(e, j, row)
+
+            def group(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+                own = e.add(first, index)
+                records = e.add(p["records"], e.mul(own, group_bytes))
+                column = e.add(p["out"], e.mul(own, _GROUP_BYTES))
+                out = e.add(column, e.mul(row, j["out_stride"]))
+                place = out, j["out_stride"], totals
+                e.choose(
+                    x.rows,
+                    1,
+                    lambda: _one_row(e, kind, records, p["pairs"], x, out),
+                    lambda: _rows(e, kind, records, p["pairs"], x, place),
+                )
+                return ()
+
+            e.repeat(count, (), group)
             return ()
 
-        e.repeat(tiles, (), each)
+        e.repeat(e.tiles_of(j["rows"], TILE_ROWS), (), tile)
 
     e.forever(take)
     return e.function
+
+
+def _activations(e: Emitter, job: Mapping[str, Value], row: Value) -> _Activations:
+    """The tile that begins with ``row``."""
+    before = e.mul(row, job["blocks"])
+    return _Activations(
+        codes=e.add(job["codes"], e.mul(before, BLOCK)),
+        scales=e.add(job["scales"], e.mul(before, 4)),
+        sums=e.add(job["sums"], e.mul(before, 4)),
+        rows=e.smaller(e.sub(job["rows"], row), TILE_ROWS),
+    )
 
 
 def _one_row(
