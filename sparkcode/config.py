@@ -4,12 +4,15 @@ Precedence: command-line flag > environment ``SPARKCODE_*`` > ``.sparkcode/confi
 project > the user's ``config.toml`` > default. An unknown key or a wrong type is a ConfigError that
 names the file and lists what exists. Keys never hold secrets: the API key comes from the
 environment or a flag only.
+
+A project's file comes with whatever was cloned, so it may choose looks and simulated hardware, not
+which engine gets the code and the key.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,27 @@ class Setting:
     origin: str
 
 
+PROJECT_KEYS = ("chip", "pace", "profile", "theme")
+"""What a project's own file may set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A file and the keys it may set; it need not exist."""
+
+    path: Path
+    keys: tuple[str, ...]
+
+
+def config_files(folder: Path) -> list[ConfigFile]:
+    """The user's file and that of the project in ``folder``, weakest first."""
+    everything = tuple(sorted(field.name for field in fields(Config)))
+    return [
+        ConfigFile(user_config_path(), everything),
+        ConfigFile(project_config_path(folder), PROJECT_KEYS),
+    ]
+
+
 def user_config_path() -> Path:
     """``config.toml`` in the user's configuration folder; it need not exist."""
     return platformdirs.user_config_path("sparkcode") / "config.toml"
@@ -68,7 +92,7 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 
 
 def load_config(
-    files: list[Path], environ: Mapping[str, str], flags: Mapping[str, str | None]
+    files: Sequence[ConfigFile], environ: Mapping[str, str], flags: Mapping[str, str | None]
 ) -> tuple[Config, list[Setting]]:
     """The effective configuration, and each setting with its origin.
 
@@ -81,7 +105,7 @@ def load_config(
     }
     for file in files:
         for key, value in _read(file).items():
-            settings[key] = Setting(key, value, str(file))
+            settings[key] = Setting(key, value, str(file.path))
     for key in settings:
         name = ENV_PREFIX + key.upper()
         if environ.get(name):
@@ -93,17 +117,18 @@ def load_config(
     return config, list(settings.values())
 
 
-def _read(file: Path) -> dict[str, str]:
-    known = sorted(field.name for field in fields(Config))
+def _read(file: ConfigFile) -> dict[str, str]:
+    known = {field.name for field in fields(Config)}
     try:
-        table: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(file.path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"{file.path}: {error}") from error
     for key, value in table.items():
-        if key not in known:
-            raise ConfigError(f"{file}: unknown key {key!r}; keys are {', '.join(known)}")
+        if key not in file.keys:
+            what = "a key for your own configuration only" if key in known else "an unknown key"
+            raise ConfigError(f"{file.path}: {key!r} is {what}; keys are {', '.join(file.keys)}")
         if not isinstance(value, str):
-            raise ConfigError(f"{file}: {key} = {value!r} should be a string")
+            raise ConfigError(f"{file.path}: {key} = {value!r} should be a string")
     return table

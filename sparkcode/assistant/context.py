@@ -69,6 +69,11 @@ TOOLS: Final[tuple[Item, ...]] = (
 )
 
 
+def is_question(instruction: str) -> bool:
+    """The plain rule that tells a question from an edit: it ends in a question mark."""
+    return instruction.rstrip().endswith(("?", "\N{FULLWIDTH QUESTION MARK}"))
+
+
 @dataclass(slots=True)
 class Exchange:
     """One question and what came of it."""

@@ -1,9 +1,10 @@
 """The files a session may touch: those under one folder, symlinks resolved.
 
 Paths come from a model and are hostile. A path is judged where it leads, not how it is written, and
-nothing under ``.git`` is written, because a hook there would run. Reads are bounded and text only;
-writes go to a temporary file beside the target that then takes its place, so that a reader or a
-crash sees the old file or the new one and never half of either.
+nothing under ``.git`` or ``.sparkcode`` is written, because a hook there would run and a setting
+there would choose the next engine. Reads are bounded and text only; writes go to a temporary file
+beside the target that then takes its place, so that a reader or a crash sees the old file or the
+new one and never half of either.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ from sparkcode.assistant.region import language_of
 from sparkcode.errors import WorkspaceError
 
 MAX_FILE_BYTES: Final = 1 << 20
+
+MAX_DEPTH: Final = 100
+"""Folders between the root and a file that is written; making them recurses once for each."""
+
+_KEPT: Final = {
+    ".git": "belongs to git; it is not written",
+    ".sparkcode": "belongs to the settings; it is not written",
+}
+"""Folders, at any depth, in which a patch could plant what runs or configures later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Workspace:
         name = self.relative(path)
         raw = self.read_bytes(name)
         if raw is None:
-            raise WorkspaceError(f"{name!r} does not exist in {str(self.root)!r}")
+            raise WorkspaceError(f"{one_line(name, 120)!r} does not exist in {str(self.root)!r}")
         if b"\0" in raw:
             raise WorkspaceError(f"{name!r} is binary; only text files can be opened")
         try:
@@ -107,12 +117,19 @@ class Workspace:
         """The place of ``path`` if it may be written."""
         place = self.contained(path)
         shown = one_line(path, 120)
-        if ".git" in map(str.casefold, place.relative_to(self.root).parts):
-            raise WorkspaceError(f"{shown!r} belongs to git; it is not written")
-        if place.is_dir():
-            raise WorkspaceError(f"{shown!r} is a folder")
-        if place.exists() and not (place.stat().st_mode & 0o222 and os.access(place, os.W_OK)):
-            raise WorkspaceError(f"{shown!r} is read-only")
+        parts = [part.casefold() for part in place.relative_to(self.root).parts]
+        for folder, reason in _KEPT.items():
+            if folder in parts:
+                raise WorkspaceError(f"{shown!r} {reason}")
+        if len(parts) > MAX_DEPTH:
+            raise WorkspaceError(f"{shown!r} is more than {MAX_DEPTH} folders deep")
+        try:
+            if place.is_dir():
+                raise WorkspaceError(f"{shown!r} is a folder")
+            if place.exists() and not _may_write(place):
+                raise WorkspaceError(f"{shown!r} is read-only")
+        except OSError as error:
+            raise WorkspaceError(f"{shown!r} cannot be written ({_reason(error)})") from error
         return place
 
     def write_atomic(self, path: str, data: bytes) -> None:
@@ -146,6 +163,11 @@ def _usable(path: str) -> bool:
     """Whether ``path`` can be shown on a line and sent as UTF-8."""
     text = path.encode(errors="replace").decode()
     return bool(path) and path == plain(text) and "\n" not in path and "\t" not in path
+
+
+def _may_write(place: Path) -> bool:
+    """Whether the mode has a write bit and this process may use it."""
+    return bool(place.stat().st_mode & 0o222) and os.access(place, os.W_OK)
 
 
 def _replace(place: Path, data: bytes, mode: int | None) -> None:

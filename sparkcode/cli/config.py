@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sparkcode.config import load_config, project_config_path, user_config_path
+from sparkcode.config import config_files, load_config
 
 
 @click.group(name="config")
@@ -19,15 +19,15 @@ def config() -> None:
 @config.command()
 def path() -> None:
     """Print the user's and the project's configuration files."""
-    for file in (user_config_path(), project_config_path(Path.cwd())):
-        click.echo(f"{file}{'' if file.exists() else '  (absent)'}")
+    for file in config_files(Path.cwd()):
+        click.echo(f"{file.path}{'' if file.path.exists() else '  (absent)'}")
 
 
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(as_json: bool) -> None:
     """Print each setting, its value and where the value comes from."""
-    files = [user_config_path(), project_config_path(Path.cwd())]
+    files = config_files(Path.cwd())
     _, settings = load_config(files, os.environ, {})
     if as_json:
         rows = {s.key: {"value": s.value, "origin": s.origin} for s in settings}

@@ -20,9 +20,8 @@ from sparkcode import __version__
 from sparkcode.config import (
     DEFAULT_PORT,
     cache_root,
+    config_files,
     load_config,
-    project_config_path,
-    user_config_path,
 )
 from sparkcode.errors import SparkError
 
@@ -70,9 +69,9 @@ def terminal_check() -> Check:
 
 
 def config_check() -> Check:
-    files = [user_config_path(), project_config_path(Path.cwd())]
+    files = config_files(Path.cwd())
     load_config(files, os.environ, {})
-    present = [str(file) for file in files if file.exists()]
+    present = [str(file.path) for file in files if file.path.exists()]
     return Check("config", "ok", ", ".join(present) or "defaults only")
 
 
@@ -119,13 +118,14 @@ def themes_check() -> Check:
 
 
 def engine_check() -> Check:
-    from sparkcode.link.local import find_local
+    from sparkcode.link.local import local_health
 
-    url = asyncio.run(find_local())
-    if url is None:
+    health = asyncio.run(local_health())
+    if health is None:
         detail = f"none runs on port {DEFAULT_PORT}; one is started when needed"
         return Check("engine", "ok", detail)
-    return Check("engine", "ok", f"running at {url}")
+    detail = f"{health.engine} with {health.model} runs on port {DEFAULT_PORT}"
+    return Check("engine", "ok", detail)
 
 
 CHECKS: tuple[Callable[[], Check], ...] = (

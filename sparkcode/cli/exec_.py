@@ -14,14 +14,13 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sparkcode.cli.exec_output import Output, Printer, progress
-from sparkcode.config import API_KEY_ENV, load_config, project_config_path, user_config_path
+from sparkcode.cli.reach import LateDialer, Reach, reaches_engine, settings
 from sparkcode.errors import EngineUnreachableError, SparkError, UsageError
 
 if TYPE_CHECKING:
@@ -40,20 +39,13 @@ class Job:
     files: tuple[str, ...]
     """As given: ``FILE`` or ``FILE:A-B``."""
     apply: bool
+    anywhere: bool
+    """Whether an edit may reach outside the named lines."""
+    edits: bool
+    """Whether an edit is asked for, not an answer."""
     output: Output
     timeout: float | None
     """Seconds for the whole turn; None for no limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How to get an engine."""
-
-    url: str
-    model: str
-    api_key: str
-    args: tuple[str, ...]
-    """For an engine that is started."""
 
 
 @click.command("exec")
@@ -67,20 +59,10 @@ class Reach:
     help="A file, or its lines to edit.",
 )
 @click.option("--apply", is_flag=True, help="Write the edit to the files.")
+@click.option("--anywhere", is_flag=True, help="Let --apply write outside the named lines too.")
 @click.option("--diff", is_flag=True, help="Print nothing but the edit as a unified diff.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--url", metavar="URL", help="An engine that already runs.")
-@click.option("--model", metavar="NAME|PATH", help="A known model or a GGUF file.")
-@click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
-@click.option(
-    "--engine", type=click.Choice(("spark", "scripted")), help="Engine to start; starts its own."
-)
-@click.option(
-    "--script",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="What a scripted engine answers.",
-)
+@reaches_engine
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -90,49 +72,35 @@ class Reach:
 def exec_command(
     instruction: str,
     files: tuple[str, ...],
-    apply: bool,
-    diff: bool,
-    as_json: bool,
     timeout: float | None,
-    **engine: str | None,
+    api_key: str,
+    script: str | None,
+    **flags: Any,
 ) -> int:
     """Carry out one INSTRUCTION; `-` reads it from stdin.
 
-    The first file with a range is edited, else the first file; the others are context.
+    The first file with a range is edited, else the first file; the others are context. An
+    INSTRUCTION that ends in a question mark is answered, and edits nothing, unless --apply or
+    --diff asks for an edit.
 
     \b
     sparkcode exec "Add a docstring" -f app.py:10-14 --apply
     sparkcode exec "What does this do?" -f app.py
     """
+    from sparkcode.assistant.context import is_question
+
+    apply, diff, as_json = flags.pop("apply"), flags.pop("diff"), flags.pop("as_json")
     if apply and diff:
         raise UsageError("--apply and --diff exclude each other; --apply writes, --diff prints")
     if instruction == "-":
-        instruction = sys.stdin.read()
+        instruction = sys.stdin.read() if sys.stdin is not None else ""
     if not instruction.strip():
         raise UsageError("the instruction is empty; say what to do")
     output: Output = "json" if as_json else "diff" if diff else "text"
-    job = Job(instruction, files, apply, output, timeout)
-    return asyncio.run(_run(job, _reach(**engine)))
-
-
-def _reach(
-    *,
-    url: str | None,
-    model: str | None,
-    api_key: str | None,
-    engine: str | None,
-    script: str | None,
-) -> Reach:
-    """The engine to use, by flag, environment and configuration."""
-    if script is not None and engine != "scripted":
-        raise UsageError("--script needs --engine scripted")
-    if url is not None and engine is not None:
-        raise UsageError("--url names an engine that runs; it excludes --engine")
-    files = [user_config_path(), project_config_path(Path.cwd())]
-    config, _ = load_config(files, os.environ, {"url": url, "model": model})
-    args = [] if engine is None else ["--engine", engine]
-    args += [] if script is None else ["--script", script]
-    return Reach("" if args else config.url, config.model, api_key or "", tuple(args))
+    edits = apply or diff or not is_question(instruction)
+    job = Job(instruction, files, apply, flags.pop("anywhere"), edits, output, timeout)
+    _, reach = settings(api_key, script, **flags)
+    return asyncio.run(_run(job, reach))
 
 
 # --- the turn -------------------------------------------------------------------------------
@@ -189,40 +157,26 @@ async def _session(
     workspace = Workspace(Path.cwd())
     # What is wrong with the files is said before an engine is started for them.
     _open_files(Edits(workspace), job.files)
-    async with _dialer(reach) as dialer:
-        first = await dialer.dial()
+    dialer = LateDialer(reach, progress)
+    try:
         session = Session(
-            dialer=_Dialled(first, dialer),
+            dialer=_Dialled(await dialer.dial(), dialer),
             clock=LoopClock(),
             workspace=workspace,
-            model=(reach.model if reach.url else "") or "spark",
+            model=reach.asked_model,
             attempts=1,
         )
         # Not a task group: it would wrap the one-line errors that the program prints.
         task = asyncio.create_task(session.run())
         try:
             running.append(session)
-            yield session, _open_files(session.edits, job.files)
+            targets = _open_files(session.edits, job.files)
+            yield session, targets if job.edits else []
         finally:
             await session.close()
             await task
-
-
-@asynccontextmanager
-async def _dialer(reach: Reach) -> AsyncIterator[Dialer]:
-    from sparkcode.link.dialer import UrlDialer
-    from sparkcode.link.local import LocalDialer, start_engine
-
-    if reach.url:
-        yield UrlDialer(reach.url, reach.api_key)
-        return
-    local = LocalDialer(
-        reach.args, reach.model, api_key=reach.api_key, start=partial(start_engine, say=progress)
-    )
-    try:
-        yield local
     finally:
-        await local.close()
+        await dialer.close()
 
 
 def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
@@ -253,7 +207,7 @@ def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
 def _parse(spec: str) -> tuple[str, tuple[int, int] | None]:
     """``FILE``, ``FILE:A`` or ``FILE:A-B``; a file that is really named so wins."""
     match = _RANGE.fullmatch(spec)
-    if match is None or Path(spec).exists():
+    if match is None or os.path.lexists(spec):
         return spec, None
     first = int(match["first"])
     last = first if match["last"] is None else int(match["last"])
@@ -292,6 +246,8 @@ def _finish(job: Job, session: Session, printer: Printer) -> int:
             printer.note(session.edit_note)
         if not job.apply:
             printer.diff(session)
+        elif session.edit_note and not job.anywhere:
+            error = f"{session.edit_note}; nothing is written (--anywhere allows it)"
         else:
             try:
                 session.accept()

@@ -6,6 +6,7 @@ screen pay for nothing they do not use. A first argument that is no command is a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -93,6 +94,7 @@ def main() -> None:
     """Entry point: maps errors to one line on stderr and the exit codes of the design."""
     try:
         status = cli.main(prog_name="sparkcode", standalone_mode=False)
+        sys.stdout.flush()
     except SparkError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -105,8 +107,11 @@ def main() -> None:
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output is gone; the interpreter must not try to flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"error: {error}", err=True)
+        # What is still buffered cannot be written; the interpreter must not try again at its end.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -26,7 +26,7 @@ def patch(context: click.Context) -> None:
     Prints the files that were added, modified and deleted. A patch that does not fit is reported on
     stderr with exit status 1; file sections before the one that failed stay applied.
     """
-    data = sys.stdin.buffer.read(4 * MAX_PATCH + 1)
+    data = b"" if sys.stdin is None else sys.stdin.buffer.read(4 * MAX_PATCH + 1)
     if not data:
         raise click.UsageError("no patch on stdin; try: sparkcode patch < FILE")
     try:

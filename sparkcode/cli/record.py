@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sparkcode.cli.screen import ESCAPE_MILLISECONDS, LateDialer, Reach, screen, settings
+from sparkcode.cli.reach import LateDialer, Reach, settings
+from sparkcode.cli.screen import ESCAPE_MILLISECONDS, left_on_signals, screen
 from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def record(
     The tape holds the keys, both sides of the wire and the text of the open files, but no API key;
     `sparkcode replay OUT.sparklog` plays it. Only its owner can read it.
     """
-    theme, reach = settings(api_key, script, **flags)
+    config, reach = settings(api_key, script, **flags)
     if tape.suffix != ".sparklog":
         raise UsageError(f"{str(tape)!r} is no name of a recording; it ends in .sparklog")
     if tape.exists() and not force:
@@ -44,7 +43,7 @@ def record(
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise UsageError("recording needs a terminal on standard input and output")
     os.environ.setdefault("ESCDELAY", str(ESCAPE_MILLISECONDS))
-    return asyncio.run(_record(tape, paths, theme, reach, force=force))
+    return asyncio.run(_record(tape, paths, config.theme, reach, force=force))
 
 
 # Whatever the screen takes, a recording of it takes too.
@@ -64,7 +63,7 @@ async def _record(
         size=(columns, rows),
         open=paths,
         theme=theme,
-        model=(reach.model if reach.url else "") or "spark",
+        model=reach.asked_model,
         secrets=(reach.api_key,),
         overwrite=force,
     )
@@ -79,10 +78,8 @@ async def _take(take: Take, dialer: LateDialer) -> int:
     async def run(app: WatchedApp) -> None:
         nonlocal status
         dialer.say = app.say
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
-        await app.run_async()
+        async with left_on_signals(app):
+            await app.run_async()
         status = app.return_code or 0
 
     try:

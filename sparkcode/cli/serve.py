@@ -19,9 +19,8 @@ from sparkcode.config import (
     API_KEY_ENV,
     DEFAULT_PORT,
     Config,
+    config_files,
     load_config,
-    project_config_path,
-    user_config_path,
 )
 from sparkcode.errors import UsageError
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from sparkcode.server.auth import Gate
     from sparkcode.wafer.pacer import PaceMode
 
-ENGINES = ("spark", "scripted", "upstream")
+ENGINES = ("spark", "scripted")
 SWITCH_INTERVAL_SECONDS = 0.0005
 PACES = ("live", "sim", "max")
 
@@ -87,7 +86,7 @@ def serve(
     The first line on stdout says where, once connections are accepted:
       {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine":, "model":, "pid":}
     """
-    files = [user_config_path(), project_config_path(Path.cwd())]
+    files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)
     _check(config, script)
     if exit_with_stdin:
@@ -145,13 +144,14 @@ def _check(config: Config, script: Path | None) -> None:
         raise UsageError(f"unknown engine {config.engine!r}; expected one of {', '.join(ENGINES)}")
     if config.pace and config.pace not in PACES:
         raise UsageError(f"unknown pace {config.pace!r}; expected one of {', '.join(PACES)}")
-    if config.engine == "upstream":
-        raise UsageError("--engine upstream does not exist yet; use spark or scripted")
     if script is not None and config.engine != "scripted":
         raise UsageError(f"--script needs --engine scripted, not {config.engine!r}")
 
 
 def _engine(config: Config, script: Path | None) -> Engine:
+    from sparkcode.wafer.profile import load_profile
+
+    profile = load_profile(config.chip, config.profile)
     if config.engine == "scripted":
         from sparkcode.engine.scripted import ScriptedEngine
 
@@ -161,9 +161,7 @@ def _engine(config: Config, script: Path | None) -> Engine:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     from sparkcode.engine.spark import SparkEngine
     from sparkcode.model.catalogue import DEFAULT_MODEL
-    from sparkcode.wafer.profile import load_profile
 
-    profile = load_profile(config.chip, config.profile)
     return SparkEngine.load(config.model or DEFAULT_MODEL, profile, _say)
 
 

@@ -8,13 +8,16 @@ from sparkcode.model.cache import KVCache
 
 MAX_CACHES = 4
 """The constant head of the edit prompt, a conversation, and two files besides."""
+MAX_BYTES = 1 << 30
+"""Keys and values of all caches together; the one in use may be larger by itself."""
 
 
 class PrefixCaches:
-    """At most ``MAX_CACHES`` caches, least recently used first."""
+    """At most ``MAX_CACHES`` caches of ``max_bytes`` together, least recently used first."""
 
-    def __init__(self, new_cache: Callable[[], KVCache]) -> None:
+    def __init__(self, new_cache: Callable[[], KVCache], *, max_bytes: int = MAX_BYTES) -> None:
         self._new_cache = new_cache
+        self._max_bytes = max_bytes
         self._caches: list[KVCache] = []
 
     def take(self, ids: Sequence[int]) -> KVCache:
@@ -31,10 +34,11 @@ class PrefixCaches:
             self._caches.remove(best)
             cache = best
         else:
-            cache = best.fork()
-            cache.trim(shared)
+            cache = best.fork(shared)
         self._caches.append(cache)
         del self._caches[:-MAX_CACHES]
+        while len(self._caches) > 1 and sum(kept.nbytes for kept in self._caches) > self._max_bytes:
+            del self._caches[0]
         return cache
 
 

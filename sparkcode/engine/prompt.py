@@ -87,7 +87,9 @@ def edit_task(request: GenerateRequest) -> EditTask | None:
         return None
     task = EditTask(marked[0], rest.removeprefix("Instruction:").strip())
     first, last = task.region
-    count = len(task.block.text.splitlines()) if task.block.text else 0
+    # As region_text and the client count: other line separators belong to their line.
+    text = task.block.text
+    count = text.count("\n") + (text != "" and not text.endswith("\n"))
     # An empty region after the last line is where an insertion goes.
     if not (1 <= first <= count + 1 and first - 1 <= last <= max(count, first - 1)):
         raise EngineError(

@@ -78,10 +78,11 @@ def parse_script(lines: Iterable[str], name: str) -> tuple[Rule, ...]:
         where = f"{name}:{number}"
         try:
             rule = msgspec.json.decode(line, type=Rule)
-            re.compile(rule.match)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise ScriptError(f"{where}: no line of a script: {error}") from error
-        except re.error as error:
+        try:
+            re.compile(rule.match)
+        except (re.error, OverflowError, RecursionError) as error:
             raise ScriptError(f"{where}: 'match' is no regular expression: {error}") from error
         if (rule.reply, rule.patch, rule.call, rule.error) == (None, None, None, None):
             raise ScriptError(f"{where}: needs one of 'reply', 'patch', 'call' or 'error'")

@@ -14,9 +14,9 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sparkcode.config import API_KEY_ENV
 from sparkcode.errors import UsageError
 from sparkcode.link.transport import (
-    API_KEY_ENV,
     Endpoint,
     Peer,
     Transport,

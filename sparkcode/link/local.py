@@ -5,6 +5,10 @@ holds the reading end of a pipe as its standard input and exits when that closes
 system closes it when the owner ends in any way, ``kill -9`` included, so no engine is left behind.
 Its first line on standard output is a JSON object that tells the URL; what it says on standard
 error is progress, and when it dies early its last ``error:`` line is the reason.
+
+Any user of the machine may listen on the usual port and call it a Spark engine. A key that lies in
+the environment for some other server must not go there unasked, so it is sent only to a listener
+of the same user.
 """
 
 from __future__ import annotations
@@ -16,18 +20,19 @@ import re
 import secrets
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
+from sparkcode.config import API_KEY_ENV, DEFAULT_PORT
 from sparkcode.errors import EngineUnreachableError, SparkError, UsageError, WeightsError
 from sparkcode.link.dialer import UrlDialer
-from sparkcode.link.transport import API_KEY_ENV, Peer, Transport
-
-DEFAULT_URL: Final = "http://127.0.0.1:8900/v1"
+from sparkcode.link.transport import KeyRefusedError, Peer, Transport
 
 STOP_TIMEOUT: Final = 2.0
 """Seconds a child gets to leave by itself, and again after SIGTERM."""
@@ -35,13 +40,18 @@ STOP_TIMEOUT: Final = 2.0
 _ANY_MODEL: Final = ("", "spark")
 _MAX_LINE: Final = 500
 _ERROR: Final = re.compile(r"^(?:sparkcode: )?error: *(.+)$", re.IGNORECASE)
+_SOCKET_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LISTEN: Final = "0A"
 _WEIGHTS: Final = re.compile(r"weights|gguf|sha-?256|models pull", re.IGNORECASE)
 
 Say = Callable[[str], None]
 
 
-class _Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True):
+    """What a server says of itself at ``/healthz``."""
+
     server: str = ""
+    engine: str = ""
     model: str = ""
 
 
@@ -57,20 +67,28 @@ class _Serving(msgspec.Struct, frozen=True, tag="serving"):
 # --- finding --------------------------------------------------------------------------------
 
 
-async def find_local(model: str = "", *, port: int = 8900, patience: float = 0.3) -> str | None:
+async def find_local(
+    model: str = "", *, port: int = DEFAULT_PORT, patience: float = 0.3
+) -> str | None:
     """The base URL of a Spark engine on 127.0.0.1 within ``patience`` seconds, or None.
 
     ``model`` asks for one that serves this model; empty or ``spark`` takes any.
     """
+    health = await local_health(port=port, patience=patience)
+    if health is None or model not in (*_ANY_MODEL, health.model):
+        return None
+    return f"http://127.0.0.1:{port}/v1"
+
+
+async def local_health(*, port: int = DEFAULT_PORT, patience: float = 0.3) -> Health | None:
+    """Who answers on 127.0.0.1 within ``patience`` seconds; None if it is no Spark engine."""
     try:
         async with asyncio.timeout(patience):
             body = await _get_health(port)
-        health = msgspec.json.decode(body, type=_Health)
-    except (OSError, TimeoutError, msgspec.DecodeError):
+        health = msgspec.json.decode(body, type=Health)
+    except (OSError, TimeoutError, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    if health.server != "sparkcode" or model not in (*_ANY_MODEL, health.model):
-        return None
-    return f"http://127.0.0.1:{port}/v1"
+    return health if health.server == "sparkcode" else None
 
 
 async def _get_health(port: int) -> bytes:
@@ -88,6 +106,29 @@ async def _get_health(port: int) -> bytes:
         with suppress(OSError):
             await writer.wait_closed()
     return answer.partition(b"\r\n\r\n")[2]
+
+
+def listens_for_us(tables: Iterable[str], port: int, uid: int) -> bool:
+    """Whether ``tables`` (text of ``/proc/net/tcp``) have listeners on ``port``, all of ``uid``.
+
+    On which of several addresses a connection arrives is not worked out: one foreigner is enough.
+    """
+    owners = set()
+    for table in tables:
+        for row in table.splitlines()[1:]:
+            _, local, _, state, _, _, _, owner, *_ = [*row.split(), *[""] * 8]
+            if state == _LISTEN and local.rpartition(":")[2] == f"{port:04X}":
+                owners.add(owner)
+    return owners == {str(uid)}
+
+
+def _is_ours(url: str) -> bool:
+    """Whether this user is known to listen at ``url``; False where the system does not tell."""
+    tables = []
+    for path in _SOCKET_TABLES:
+        with suppress(OSError):
+            tables.append(path.read_text("ascii", "replace"))
+    return listens_for_us(tables, urlsplit(url).port or 80, os.getuid())
 
 
 # --- starting -------------------------------------------------------------------------------
@@ -250,7 +291,7 @@ class _Child:
             return
         try:
             self._serving.set_result(msgspec.json.decode(line, type=_Serving))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             self._on_progress(line)
 
     def _on_progress(self, line: str) -> None:
@@ -258,7 +299,8 @@ class _Child:
         self._tail.append(line)
         if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time() + self._patience)
-        if self._say is not None:
+        # An error is told once, by who started the child.
+        if self._say is not None and not _ERROR.match(line):
             self._say(line)
 
 
@@ -277,7 +319,8 @@ def _early_death(status: int, tail: Sequence[str]) -> SparkError:
 class LocalDialer:
     """Finds an engine on this machine or starts one, then reaches it as a URL.
 
-    ``model`` is the model to find or to serve, ``api_key`` the key of an engine that was found.
+    ``model`` is the model to find or to serve, ``api_key`` the key of an engine that was found; if
+    it is the environment's, it is sent only to an engine that this user runs.
     ``args`` are further arguments of ``sparkcode serve``; with any, nothing is looked for, because
     an engine that runs already has its own. One that has died is replaced at the next
     :meth:`dial`. :meth:`close` stops what was started and nothing else.
@@ -307,7 +350,7 @@ class LocalDialer:
         if engine is None or not engine.alive:
             url = None if self._args else await self._find(self._model)
             if url is not None:
-                return await UrlDialer(url, self._api_key).dial()
+                return await self._reach_found(url)
             engine = await self._restart()
         transport, peer = await UrlDialer(engine.url, engine.key).dial()
         note = f"started here, process {engine.pid}"
@@ -317,6 +360,18 @@ class LocalDialer:
         self._closed = True
         if self._engine is not None:
             await self._engine.close()
+
+    async def _reach_found(self, url: str) -> tuple[Transport, Peer]:
+        from_environment = self._api_key == os.environ.get(API_KEY_ENV, "")
+        if not self._api_key or not from_environment or _is_ours(url):
+            return await UrlDialer(url, self._api_key).dial()
+        try:
+            return await UrlDialer(url).dial()
+        except KeyRefusedError as error:
+            raise KeyRefusedError(
+                f"the engine at {url} wants an API key; the one in {API_KEY_ENV} was not sent,"
+                " because the engine is not known to be yours: pass it with --api-key if it is"
+            ) from error
 
     async def _restart(self) -> LocalEngine:
         if self._engine is not None:

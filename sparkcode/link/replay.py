@@ -109,7 +109,7 @@ def _recorded(part: list[tuple[float, TapeRecord]], url: str) -> Recorded:
 def _peer(mark: str, url: str) -> Peer:
     try:
         who = msgspec.json.decode(mark.removeprefix(LINK_MARK), type=_PeerMark)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         who = _PeerMark()
     note = f"recorded over {who.kind}" if who.kind else "recorded"
     return Peer("tape", url, who.engine, who.model, who.profile, note)
@@ -118,7 +118,7 @@ def _peer(mark: str, url: str) -> Peer:
 def _kind_of(frame: str) -> str:
     try:
         head = msgspec.json.decode(frame, type=_ClientFrame)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
     return WARM_UP if head.generate is False else head.type
 

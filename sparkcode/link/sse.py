@@ -60,6 +60,10 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 
 _ACCEPT: Final = {"Accept": "text/event-stream"}
 
+_UNUSABLE: Final = (httpx.InvalidURL, ValueError, OverflowError, ImportError)
+"""What becomes of host names, ports and proxies that can be written but not used: UnicodeError is
+a ValueError, and a proxy may need a package that is not installed."""
+
 
 class SseDecoder:
     """Bytes of a ``text/event-stream`` to the ``data`` of its events, incrementally.
@@ -276,16 +280,21 @@ async def connect_sse(endpoint: Endpoint) -> tuple[SseTransport, Peer]:
     """A transport whose server has answered ``GET /models``, whatever it said of models.
 
     The request tells a server from none, checks the key, and leaves an open connection behind.
-    EngineUnreachableError if nothing answers or the key is refused.
+    EngineUnreachableError if nothing answers, the key is refused, or the URL or a proxy of the
+    environment cannot be used.
     """
-    client = httpx.AsyncClient(
-        headers=endpoint.headers,
-        timeout=httpx.Timeout(endpoint.timeout, read=IDLE_TIMEOUT, write=30.0),
-        trust_env=not endpoint.loopback,
-    )
+    try:
+        client = httpx.AsyncClient(
+            headers=endpoint.headers,
+            timeout=httpx.Timeout(endpoint.timeout, read=IDLE_TIMEOUT, write=30.0),
+            trust_env=not endpoint.loopback,
+        )
+    except (OSError, *_UNUSABLE) as error:
+        why = f"proxy or certificates of the environment: {_why(error)}"
+        raise endpoint.unreachable(why) from error
     try:
         answer = await client.get(f"{endpoint.url}/models", timeout=endpoint.timeout)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError, ExceptionGroup, *_UNUSABLE) as error:
         await client.aclose()
         raise endpoint.unreachable(_why(error)) from error
     if answer.status_code in (401, 403):
@@ -294,15 +303,17 @@ async def connect_sse(endpoint: Endpoint) -> tuple[SseTransport, Peer]:
     return SseTransport(client, endpoint), endpoint.peer("sse", answer.headers)
 
 
-def _why(error: httpx.HTTPError) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return reason_of(_root(error))
 
 
-def _root(error: BaseException) -> OSError:
+def _root(error: Exception) -> Exception:
     """The system's own failure at the bottom of what the HTTP client wraps around it."""
-    found = OSError(str(error) or type(error).__name__)
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    found = error
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):
@@ -328,7 +339,7 @@ async def _error_event(answer: httpx.Response, url: str) -> ErrorEvent:
             break
     try:
         error = msgspec.json.decode(bytes(body), type=_HttpError).error
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         head = " ".join(body[:200].decode(errors="replace").split())
         error = ErrorBody(message=f"{url} answered HTTP {answer.status_code}: {head!r}")
     return ErrorEvent(status=status, error=error)

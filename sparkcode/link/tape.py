@@ -23,7 +23,8 @@ Intervals rather than times make a tape editable: a line taken out shortens the 
 else. Lines that start with ``#`` are comments. Letters that this version does not know are skipped,
 their time is not. A recording that was cut short by a crash ends in a torn line, which is dropped.
 
-Frames are recorded, handshakes and headers never; API keys inside frames are blotted out.
+Frames are recorded, handshakes and headers never; API keys inside frames are blotted out. A key as
+short as a word is not: it would be found in ordinary text, and protects nothing.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 _CODES: Final = frozenset(get_args(Code))
 _BLOT: Final = "***"
+_SHORTEST_SECRET: Final = 8
+"""Characters."""
 _SECRET: Final = re.compile(r"(?<![A-Za-z0-9_-])(sk-|Bearer )[A-Za-z0-9._-]{16,}")
 
 
@@ -145,7 +148,7 @@ def _speaks(line: bytes) -> bool:
 def _header(line: bytes, where: str) -> TapeHeader:
     try:
         raw = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raw = None
     match raw:
         case {"version": int(version)} if version > VERSION:
@@ -172,7 +175,7 @@ def _record(line: bytes) -> tuple[float, str, str]:
     """The three fields; ValueError if they are others."""
     try:
         raw = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from error
     match raw:
         case [float() | int() as interval, str(code), str(data)] if _is_interval(interval):
@@ -224,7 +227,8 @@ class TapeWriter:
     """Adds records to a new file, each flushed, so that a crash loses no more than one line.
 
     ``start`` is the time of the clock that is second 0 of the tape; without it the first record
-    is. ``secrets`` are blotted out wherever they occur, and so is what looks like an API key.
+    is. ``secrets`` of at least 8 characters are blotted out wherever they occur, and so is what
+    looks like an API key.
     UsageError if the file exists; ScriptError if it cannot be written.
     """
 
@@ -237,7 +241,9 @@ class TapeWriter:
         secrets: Sequence[str] = (),
     ) -> None:
         self._last = start
-        self._secrets = tuple(sorted(filter(None, secrets), key=len, reverse=True))
+        self._secrets = tuple(
+            sorted((s for s in secrets if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+        )
         try:
             # Recorded conversations hold source code: for the owner's eyes.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

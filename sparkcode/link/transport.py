@@ -18,14 +18,13 @@ from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from sparkcode import __version__
+from sparkcode.config import API_KEY_ENV
 from sparkcode.errors import EngineUnreachableError, UsageError
 
 PeerKind = Literal["websocket", "sse", "memory", "tape"]
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """The largest frame either side may send, as in the public service (then close code 1009)."""
-
-API_KEY_ENV: Final = "SPARKCODE_API_KEY"
 
 
 class Transport(Protocol):
@@ -177,9 +176,9 @@ class Endpoint:
     def unreachable(self, reason: str) -> EngineUnreachableError:
         return EngineUnreachableError(f"no engine answers at {self.url} ({reason})")
 
-    def key_refused(self, status: int) -> EngineUnreachableError:
+    def key_refused(self, status: int) -> KeyRefusedError:
         given = "the API key" if self.api_key else "a request without an API key"
-        return EngineUnreachableError(
+        return KeyRefusedError(
             f"the engine at {self.url} refused {given} (HTTP {status});"
             f" set {self.key_env} or --api-key"
         )
@@ -189,12 +188,16 @@ class UpgradeRefusedError(EngineUnreachableError):
     """The server answered, but not with a WebSocket; the message is a :attr:`Peer.note`."""
 
 
+class KeyRefusedError(EngineUnreachableError):
+    """The server answered that the key, or having none, is no admission."""
+
+
 def base_url(url: str) -> str:
     """``url`` as ``http(s)://host[:port]/path`` without a final slash; UsageError otherwise.
 
     Accepts ``host:port``, ``ws(s)://`` and a URL that ends in ``/responses``. Without a path it is
-    ``/v1``. Without a scheme it is ``http`` for this machine or when a port is given, else
-    ``https``, so that no key leaves in clear text by omission.
+    ``/v1``. Without a scheme it is ``http`` for this machine and ``https`` for every other, so
+    that no key leaves in clear text by omission.
     """
     text = url.strip()
     try:
@@ -204,7 +207,7 @@ def base_url(url: str) -> str:
         raise _bad_url(url) from error
     if not host or not _printable(text) or parts.query or parts.fragment or "@" in parts.netloc:
         raise _bad_url(url)
-    plain = "http" if port or _is_loopback(host) else "https"
+    plain = "http" if _is_loopback(host) else "https"
     scheme = {"": plain, "http": "http", "ws": "http", "https": "https", "wss": "https"}.get(
         parts.scheme
     )
@@ -215,15 +218,19 @@ def base_url(url: str) -> str:
     return f"{scheme}://{name}{f':{port}' if port else ''}{path}"
 
 
-def reason_of(error: OSError) -> str:
+def reason_of(error: Exception) -> str:
     """A connection failure in a few words."""
     text = str(error)
-    # Several addresses of one name fail together in an error that only has a text.
-    if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in text:
-        return "refused"
-    if isinstance(error, socket.gaierror):
-        return "unknown host"
-    return (error.strerror or text or type(error).__name__).splitlines()[0][:200]
+    if isinstance(error, OSError):
+        # Several addresses of one name fail together in an error that only has a text.
+        if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in text:
+            return "refused"
+        if isinstance(error, socket.gaierror):
+            return "unknown host"
+        text = error.strerror or text
+    if isinstance(error, UnicodeError):
+        return "no valid name of a host"
+    return (text.strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _bad_url(url: str) -> UsageError:

@@ -13,7 +13,9 @@ from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidMessage,
+    InvalidProxy,
     InvalidStatus,
+    InvalidURI,
     ProxyError,
     SecurityError,
 )
@@ -29,6 +31,10 @@ from sparkcode.link.transport import (
 
 CLOSE_TIMEOUT = 1.0
 """Seconds to wait for the peer's half of the closing handshake."""
+
+_UNUSABLE = (InvalidURI, ValueError, OverflowError, ImportError)
+"""What becomes of host names, ports and proxies that can be written but not used: UnicodeError is
+a ValueError, and a proxy may need a package that is not installed."""
 
 
 class WebSocketTransport:
@@ -83,10 +89,13 @@ async def connect_websocket(endpoint: Endpoint) -> tuple[WebSocketTransport, Pee
         raise UpgradeRefusedError(note) from error
     except OSError as error:
         raise endpoint.unreachable(reason_of(error)) from error
-    except (InvalidMessage, ProxyError, SecurityError) as error:
-        raise endpoint.unreachable(_first_line(error)) from error
+    except InvalidProxy as error:
+        # Without the address, which may hold a password.
+        raise endpoint.unreachable(f"proxy of the environment: {error.msg}") from error
+    except (InvalidMessage, ProxyError, SecurityError, *_UNUSABLE) as error:
+        raise endpoint.unreachable(reason_of(error)) from error
     except InvalidHandshake as error:
-        raise UpgradeRefusedError(f"SSE: {_first_line(error)}") from error
+        raise UpgradeRefusedError(f"SSE: {reason_of(error)}") from error
     answer = connection.response
     return WebSocketTransport(connection), endpoint.peer(
         "websocket", {} if answer is None else answer.headers
@@ -103,7 +112,3 @@ def _refusal(endpoint: Endpoint, status: int) -> EngineUnreachableError:
     if status >= 500 and status != 501:
         return endpoint.unreachable(f"HTTP {status}")
     return UpgradeRefusedError(f"SSE: the server refused a WebSocket (HTTP {status})")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

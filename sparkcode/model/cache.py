@@ -99,13 +99,20 @@ class KVCache:
         self.trim(shared)
         return shared
 
-    def fork(self) -> KVCache:
-        """An independent copy, for another continuation of the same tokens."""
+    def fork(self, length: int | None = None) -> KVCache:
+        """An independent copy of the first ``length`` tokens (default: all), to continue otherwise.
+
+        ValueError when there are fewer.
+        """
+        held = len(self) if length is None else length
+        if not 0 <= held <= len(self):
+            raise ValueError(f"cannot fork at {length} tokens: {len(self)} are held")
         other = KVCache.__new__(KVCache)
         other.capacity, other.block_size = self.capacity, self.block_size
-        other.tokens, other.last_logits = self.tokens.copy(), self.last_logits
-        other._keys = self._keys[:, :, : len(self)].copy()
-        other._values = self._values[:, :, : len(self)].copy()
+        other.tokens = self.tokens[:held]
+        other.last_logits = self.last_logits if held == len(self) else None
+        other._keys = self._keys[:, :, :held].copy()
+        other._values = self._values[:, :, :held].copy()
         return other
 
 

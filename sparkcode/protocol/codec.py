@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,10 @@ from sparkcode.protocol.events import (
 )
 
 Known = TypeVar("Known")
+
+MAX_DEPTH: Final = 200
+"""Arrays and objects inside each other. Far below what the decoder's own recursion allows, so that
+whatever was decoded can also be converted and encoded again, from any depth of the stack."""
 
 _ENCODER = msgspec.json.Encoder()
 _SERVER = msgspec.json.Decoder(KnownServerEvent)
@@ -102,6 +106,8 @@ _CLIENT_TYPES = frozenset(
 
 def _decode(decoder: msgspec.json.Decoder[Known], text: str | bytes) -> Known | UnknownEvent:
     try:
+        if _openings(text) > MAX_DEPTH:
+            _object(text)
         return decoder.decode(text)
     except msgspec.ValidationError:
         raw = _object(text)
@@ -118,9 +124,36 @@ def _object(text: str | bytes) -> dict[str, Any]:
         raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise RemoteProtocolError(f"not JSON: {_head(text)!r} ({error})") from error
+    except RecursionError as error:
+        raise _too_deep(text) from error
     if not isinstance(raw, dict):
         raise RemoteProtocolError(f"not a JSON object: {_head(text)!r}")
+    if _openings(text) > MAX_DEPTH and _is_deep(raw):
+        raise _too_deep(text)
     return raw
+
+
+def _openings(text: str | bytes) -> int:
+    """An upper bound of the depth that costs next to nothing on a small frame."""
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
+
+
+def _is_deep(raw: dict[str, Any]) -> bool:
+    level: list[Any] = [raw]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
+
+
+def _too_deep(text: str | bytes) -> RemoteProtocolError:
+    return RemoteProtocolError(f"JSON of more than {MAX_DEPTH} levels: {_head(text)!r}")
 
 
 def _head(text: str | bytes) -> str:

@@ -34,6 +34,6 @@ def expand(content: str) -> tuple[Message, ...]:
     """The messages in ``content``; ValueError if it was not made by :func:`compact`."""
     try:
         said = _DECODER.decode(base64.b64decode(content, validate=True))
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"no compacted conversation: {error}") from error
     return tuple(Message(one.role, one.text) for one in said)

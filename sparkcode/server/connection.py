@@ -39,12 +39,16 @@ from sparkcode.server.service import Service
 MAX_QUEUED: Final = 64
 """Requests that may wait on one connection; the next is refused in its turn."""
 
+MAX_WAITING: Final = 2 * MAX_QUEUED
+"""Frames of any kind that may wait to be answered, refusals too; with one more the connection
+ends: who sends without listening would otherwise fill the memory with refusals."""
+
 REMEMBERED: Final = 256
 """Ids of past responses for which an interrupt comes too late, and is not an error."""
 
 
 async def serve_connection(service: Service, end: Transport, wishes: Wishes) -> None:
-    """Serves until the client is gone."""
+    """Serves until the client is gone, or has sent far more than it waits for."""
     await Connection(service, end, wishes).run()
 
 
@@ -80,6 +84,9 @@ class Connection:
     async def _read(self) -> None:
         async for text in self._end.frames():
             await self._take(text)
+            if self._requests.qsize() > MAX_WAITING:
+                await self._end.close()
+                return
 
     async def _take(self, text: str) -> None:
         try:
@@ -90,7 +97,7 @@ class Connection:
         match event:
             case ResponseCreate():
                 crowded = self._requests.qsize() >= MAX_QUEUED
-                self._requests.put_nowait(_CROWDED if crowded else event)
+                self._requests.put_nowait(_crowded() if crowded else event)
             case ResponseInterrupt():
                 await self._interrupt(event.response_id)
             case ResponseSteer():
@@ -171,6 +178,9 @@ def _unknown_type(name: str) -> BadRequestError:
     )
 
 
-_CROWDED: Final = BadRequestError(
-    f"More than {MAX_QUEUED} requests wait on this connection.", "rate_limit_exceeded", status=429
-)
+def _crowded() -> BadRequestError:
+    return BadRequestError(
+        f"More than {MAX_QUEUED} requests wait on this connection.",
+        "rate_limit_exceeded",
+        status=429,
+    )

@@ -3,7 +3,8 @@
 A connection remembers the newest response of each lane, whatever ``store`` said; that is all that
 a persistent socket needs. Responses with ``store`` (the default) are also kept for everyone, in
 memory and bounded: the oldest are forgotten first, and clients recover from that by sending
-everything.
+everything. What is bounded is all that is kept, so a response counts with what it echoes of its
+request (instructions, tools, metadata) and a history with the names and ids in it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sparkcode.protocol.events import Response
 from sparkcode.server.conversation import History
@@ -21,8 +24,8 @@ MAX_LANES: Final = 32
 MAX_STORED: Final = 512
 """Responses kept for everyone."""
 
-MAX_STORED_CHARACTERS: Final = 64 * 1024 * 1024
-"""Text kept for everyone, counted as if histories shared nothing."""
+MAX_STORED_BYTES: Final = 64 * 1024 * 1024
+"""JSON of what is kept for everyone, counted as if histories shared nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class Stored:
 class ResponseStore:
     """The newest responses with ``store``, by id."""
 
-    def __init__(self, limit: int = MAX_STORED, characters: int = MAX_STORED_CHARACTERS) -> None:
+    def __init__(self, limit: int = MAX_STORED, max_bytes: int = MAX_STORED_BYTES) -> None:
         self._limit = limit
-        self._characters = characters
+        self._max_bytes = max_bytes
         self._held = 0
         self._stored: OrderedDict[str, tuple[Stored, int]] = OrderedDict()
 
@@ -47,10 +50,10 @@ class ResponseStore:
         return found[0] if found else None
 
     def put(self, stored: Stored) -> None:
-        size = sum(_size(item) for item in stored.history.items)
+        size = len(msgspec.json.encode(stored))
         self._stored[stored.response.id] = (stored, size)
         self._held += size
-        while len(self._stored) > self._limit or self._held > self._characters:
+        while len(self._stored) > self._limit or self._held > self._max_bytes:
             self._held -= self._stored.popitem(last=False)[1][1]
 
 
@@ -84,7 +87,3 @@ class ConnectionStore:
         self._newest = {
             lane: newest for lane, newest in self._newest.items() if newest[0] != response_id
         }
-
-
-def _size(item: object) -> int:
-    return sum(len(getattr(item, name, "")) for name in ("text", "input", "output"))

@@ -22,6 +22,7 @@ from textual.containers import Container
 from textual.driver import Driver
 from textual.screen import Screen
 
+from sparkcode.assistant.context import is_question
 from sparkcode.assistant.edits import Target
 from sparkcode.assistant.region import enclosing_region
 from sparkcode.assistant.session import Session
@@ -282,7 +283,8 @@ class SparkApp(App[None]):
         pane = self.panes.current
         try:
             target = None
-            if pane is not None and pane.path in self.session.buffers:
+            known = pane is not None and pane.path in self.session.buffers
+            if pane is not None and known and not is_question(instruction):
                 target = Target(pane.path, pane.region(enclosing_region))
             self.session.submit(instruction, target)
         except SparkError as error:

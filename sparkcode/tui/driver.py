@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import sys
 from codecs import getincrementaldecoder
 from typing import Final
@@ -25,6 +26,9 @@ POLL_SECONDS: Final = 0.02
 QUICK_SECONDS: Final = 0.004
 QUICK_LOOKS: Final = 12
 """Looks after a byte that follow each other quickly: 48 ms, longer than a usual ``ESCDELAY``."""
+
+HUNG_UP: Final = 128 + signal.SIGHUP
+"""Exit status of a screen whose terminal went away."""
 
 _READ_BYTES: Final = 4096
 
@@ -60,11 +64,20 @@ class QuickEscapeDriver(LinuxDriver):
                 quick -= 1
                 if selector.select(QUICK_SECONDS if quick > 0 else POLL_SECONDS):
                     quick = QUICK_LOOKS
-                    data = os.read(self.fileno, _READ_BYTES)
+                    data = self._read()
                     if not data:
-                        # The terminal hung up; the signal that says so is on its way.
-                        self.exit_event.wait(POLL_SECONDS)
-                    for event in parser.feed(decode(data)) if data else ():
+                        # The terminal is gone, and whoever could leave the screen with it. A
+                        # reader that went on would keep the process alive for ever.
+                        self._app.call_later(self._app.exit, return_code=HUNG_UP)
+                        return
+                    for event in parser.feed(decode(data)):
                         self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
+
+    def _read(self) -> bytes:
+        """What was typed; empty once the terminal has hung up."""
+        try:
+            return os.read(self.fileno, _READ_BYTES)
+        except OSError:
+            return b""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sparkcode import __version__
+from sparkcode.assistant.context import is_question
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.region import Region, enclosing_region
 from sparkcode.assistant.session import Session
@@ -181,7 +182,8 @@ class Stage:
             return
         region = self._region(pane, settled=settled)
         where = pane.path if region is None else f"{pane.path}:{region}"
-        self.prompt.entitle(f"edit {visible(where)}")
+        verb = "ask about" if is_question(self.prompt.text) else "edit"
+        self.prompt.entitle(f"{verb} {visible(where)}")
         preview = self.session.previews.get(pane.path)
         if preview is not None and self.edit_shown:
             live = self.session.edit == "streaming"

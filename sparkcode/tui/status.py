@@ -44,15 +44,19 @@ _KINDS: Final = {"websocket": "ws", "sse": "sse", "memory": "memory", "tape": "t
 
 
 def milliseconds(seconds: float | None, width: int = 5) -> str:
-    """``seconds`` as ``  85ms`` or ``1.24s`` in ``width`` + 2 cells; ``-`` when unknown."""
+    """``seconds`` as ``  85ms`` or ``  1.2s`` in ``width`` + 2 cells; ``-`` when unknown.
+
+    Up to 99.9 s a cell stays free on the left, so that the figure never touches its label.
+    """
     if seconds is None:
         return "-".rjust(width) + "  "
     thousandths = seconds * 1000
     if thousandths < 9.95:
         return f"{thousandths:.1f}".rjust(width) + "ms"
-    if thousandths < 9999.5:
+    if thousandths < 999.5:
         return f"{thousandths:.0f}".rjust(width) + "ms"
-    return f"{seconds:.1f}".rjust(width) + "s "
+    digits = 1 if seconds < 99.95 else 0
+    return f"{min(seconds, 9999):.{digits}f}".rjust(width + 1) + "s"
 
 
 def rate(tokens_per_second: float | None, width: int = 5) -> str:

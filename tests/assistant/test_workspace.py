@@ -133,6 +133,57 @@ def test_git_is_not_written(workspace: Workspace, path: str) -> None:
         workspace.write_atomic(path, b"x")
 
 
+@pytest.mark.parametrize(
+    "path", [".sparkcode/config.toml", ".sparkcode", "sub/.SparkCode/config.toml", "link/x"]
+)
+def test_settings_are_not_written(workspace: Workspace, path: str) -> None:
+    (workspace.root / "link").symlink_to(".sparkcode")
+    for act in (workspace.check_writable, workspace.delete):
+        with pytest.raises(WorkspaceError, match="belongs to the settings"):
+            act(path)
+    with pytest.raises(WorkspaceError, match="belongs to the settings"):
+        workspace.write_atomic(path, b"x")
+    assert [file.name for file in workspace.root.iterdir()] == ["link"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a" * 300, "sub/" + "a" * 300 + "/b", "a/" * 90 + "b" * 300, "a/" * 1500 + "b", "ab/" * 9000],
+    ids=["name", "folder", "deep name", "deep", "longer than a path may be"],
+)
+def test_paths_that_the_system_refuses_are_one_short_line(workspace: Workspace, path: str) -> None:
+    errors = []
+    for act in (
+        workspace.read,
+        workspace.check_writable,
+        workspace.delete,
+        lambda path: workspace.check_unchanged(path, b"x"),
+        lambda path: workspace.write_atomic(path, b"x"),
+    ):
+        try:
+            act(path)
+        except WorkspaceError as error:
+            errors.append(str(error))
+    # Below a folder that does not exist the system has nothing to refuse before the write.
+    assert len(errors) >= 3
+    assert all("\n" not in error and len(error) < 400 for error in errors)
+    assert not any(place.is_file() for place in workspace.root.rglob("*"))
+
+
+@pytest.mark.parametrize("question", ["is_dir", "exists"])
+def test_a_question_about_a_file_that_fails_is_one_line(
+    workspace: Workspace, question: str
+) -> None:
+    (workspace.root / "a").write_text("old")
+    for act in (workspace.check_writable, workspace.delete):
+        with (
+            mock.patch.object(Path, question, side_effect=OSError(13, "Permission denied")),
+            pytest.raises(WorkspaceError, match=r"'a' cannot be \w+ \(Permission denied\)"),
+        ):
+            act("a")
+    assert (workspace.root / "a").read_text() == "old"
+
+
 @pytest.mark.parametrize("step", ["os.replace", "os.fsync", "os.chmod", "tempfile.mkstemp"])
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     workspace: Workspace, step: str

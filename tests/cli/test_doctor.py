@@ -11,6 +11,7 @@ from sparkcode.cli import doctor as room
 from sparkcode.cli.doctor import Check, doctor, run_checks, versions
 from sparkcode.config import cache_root
 from sparkcode.errors import ConfigError
+from sparkcode.link.local import Health
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_a_broken_config_fails(tmp_path: Path) -> None:
     (tmp_path / ".sparkcode" / "config.toml").write_text("colour = 1")
     result = CliRunner().invoke(doctor, [], standalone_mode=False)
     assert "fail  config" in result.stdout
-    assert "unknown key 'colour'" in result.stdout
+    assert "'colour' is an unknown key" in result.stdout
     assert result.return_value == 1
 
 
@@ -72,18 +73,24 @@ def test_the_terminal(
     assert room.terminal_check().status == status
 
 
-def found(url: str | None) -> Callable[[], object]:
-    async def find() -> str | None:
-        return url
+def answering(health: Health | None) -> Callable[[], object]:
+    async def ask() -> Health | None:
+        return health
 
-    return find
+    return ask
 
 
 @pytest.mark.parametrize(
-    ("url", "detail"), [(None, "none runs"), ("http://127.0.0.1:8900/v1", "running at http")]
+    ("health", "detail"),
+    [
+        (None, "none runs on port 8900"),
+        (Health("sparkcode", "scripted", "scripted"), "scripted with scripted runs on port 8900"),
+    ],
 )
-def test_the_engine(url: str | None, detail: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparkcode.link.local.find_local", found(url))
+def test_the_engine_is_named(
+    health: Health | None, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparkcode.link.local.local_health", answering(health))
     assert detail in room.engine_check().detail
 
 

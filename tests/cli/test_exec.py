@@ -43,6 +43,8 @@ SCRIPT: list[dict[str, Any]] = [
     {"match": "Break", "reply": "I will", "error": "the engine gave up"},
     {"match": "Slow", "reply": "never", "ttft": 60},
     {"match": "(?s)File: calc.py.*File: notes.md.*two files", "reply": "both"},
+    {"match": "Edit region(.|\\n)*Why\\?", "reply": "edit"},
+    {"match": "File: calc.py(.|\\n)*Why\\?", "reply": "answer"},
     {"match": "", "reply": "It is a \x1b[31mcalculator."},
 ]
 
@@ -90,6 +92,15 @@ def lines(stdout: str) -> list[dict[str, Any]]:
 
 def test_a_question_is_answered_on_stdout(folder: Path, url: str) -> None:
     assert run("What is it?", "--url", url) == (0, "It is a calculator.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "reply"), [([], "answer\n"), (["--diff"], ""), (["--apply"], "edit\n")]
+)
+def test_a_question_mark_asks_unless_an_edit_is_asked_for(
+    folder: Path, url: str, flags: list[str], reply: str
+) -> None:
+    assert run("Why?", "--url", url, "-f", "calc.py", *flags)[:2] == (0, reply)
 
 
 def test_the_instruction_may_come_from_stdin(folder: Path, url: str) -> None:
@@ -203,6 +214,18 @@ def test_an_edit_outside_its_range_is_noted(folder: Path, url: str) -> None:
     assert status == 0
     assert stderr.startswith("note: the edit changes lines outside calc.py:5-6\n")
     assert lines(stdout)[-2]["type"] == "note"
+
+
+def test_an_edit_outside_its_range_is_written_only_when_that_is_allowed(
+    folder: Path, url: str
+) -> None:
+    command = ["Add", "--url", url, "-f", "calc.py:5-6", "--apply"]
+    status, _, stderr = run(*command)
+    assert status == 1
+    assert "nothing is written (--anywhere allows it)" in stderr
+    assert (folder / "calc.py").read_text() == CALC
+    assert run(*command, "--anywhere")[0] == 0
+    assert (folder / "calc.py").read_text() == FIXED
 
 
 @pytest.mark.parametrize(

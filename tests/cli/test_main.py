@@ -76,6 +76,7 @@ def raising(error: BaseException) -> Callable[..., None]:
         (UsageError("no theme 'x'"), 2),
         (ExpectationError("1 of 2 failed"), 3),
         (EngineUnreachableError("nobody there"), 4),
+        (OSError(5, "Input/output error"), 1),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -124,3 +125,16 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         ["bash", "-c", shell], capture_output=True, text=True, env=os.environ, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_output_is_one_line() -> None:
+    shell = f"{sys.executable} -m sparkcode --help > /dev/full"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: [Errno 28] No space left on device\n"
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "sparkcode", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert sparkcode.__version__ in done.stdout

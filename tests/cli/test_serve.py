@@ -78,7 +78,8 @@ def invoke(*args: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--engine", "upstream"], "--engine upstream does not exist yet"),
+        (["--engine", "scripted", "--chip", "abacus"], "'abacus'"),
+        (["--engine", "scripted", "--profile", "nope"], "'nope'"),
         (["--engine", "spark", "--script", "x"], "--script needs --engine scripted"),
         (["--engine", "scripted", "--host", "0.0.0.0"], "needs --api-key"),
     ],

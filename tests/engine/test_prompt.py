@@ -62,6 +62,15 @@ def test_regions_that_do_not(region: Region) -> None:
     assert caught.value.code == "invalid_prompt"
 
 
+def test_only_line_feeds_count_as_lines() -> None:
+    block = FileBlock("f", "a\x0cb\u2028c\nd", "", (1, 2))
+    task = edit_task(request(block))
+    assert task is not None
+    assert task.region_text == "a\x0cb\u2028c\nd"
+    with pytest.raises(EngineError, match="outside its 2 lines"):
+        edit_task(request(FileBlock("f", block.text, "", (1, 3))))
+
+
 def test_an_empty_file_has_an_empty_region() -> None:
     task = edit_task(request(FileBlock("new.py", "", "python", (1, 0))))
     assert task is not None

@@ -108,6 +108,10 @@ def test_warm_up_counts_the_prompt_and_says_nothing() -> None:
         ('{"reply": "", "speed": 3}', "speed"),
         ('{"match": "(", "reply": ""}', "regular expression"),
         ('{"match": "x"}', "needs one of"),
+        ('{"call": {"name": "f", "arguments": ' + "[" * 100_000, "no line of a script"),
+        ('{"reply": "\ud800"}', "no line of a script"),
+        ('{"match": "' + "(" * 10_000 + ")" * 10_000 + '", "reply": ""}', "regular expression"),
+        ('{"match": "a{99999999999999}", "reply": ""}', "regular expression"),
         ('{"reply": "", "tokens_per_second": 0}', "tokens_per_second"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from sparkcode.link.local import (
 )
 from tests.link.loopback import Handle, listening
 
+ERROR = re.compile("(sparkcode: )?error:", re.IGNORECASE)
 STAND_IN = [sys.executable, str(Path(__file__).with_name("stand_in_engine.py"))]
 
 
@@ -74,6 +76,8 @@ SPARK = b'{"status":"ok","server":"sparkcode","model":"qwen","pid":1}'
         (b'{"status":"ok"}', "", False),
         (b"[]", "", False),
         (b"no json", "", False),
+        (b"\xff", "", False),
+        (b'{"server":"sparkcode","a":' + b"[" * 20_000, "", False),
         (b"", "", False),
     ],
 )
@@ -161,9 +165,12 @@ async def test_an_engine_that_stays_silent_is_given_up() -> None:
 async def test_an_early_death_is_told_in_one_line(
     words: Sequence[str], kind: type[SparkError], message: str
 ) -> None:
+    said: list[str] = []
     with pytest.raises(kind) as caught:
-        await start_engine(words, command=stand_in("die"))
+        await start_engine(words, command=stand_in("die"), say=said.append)
     assert str(caught.value) == message
+    # Its errors are not told twice.
+    assert said == [line for line in words[:-1] if not ERROR.match(line)]
 
 
 async def test_a_program_that_cannot_be_started_is_named() -> None:

@@ -1,10 +1,9 @@
-"""HTTP with server-sent events: the decoder, and a link that looks like a socket."""
+"""HTTP with server-sent events: a link that looks like a socket."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,22 +11,18 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sparkcode.errors import EngineUnreachableError, RemoteProtocolError
+from sparkcode.errors import EngineUnreachableError
 from sparkcode.link.dialer import UrlDialer
-from sparkcode.link.sse import ResponseTrace, SseDecoder, SseTransport, _root, connect_sse
+from sparkcode.link.sse import SseTransport, _root, connect_sse
 from sparkcode.link.transport import Endpoint, reason_of
 from sparkcode.protocol.codec import decode_server_event, encode
 from sparkcode.protocol.events import (
-    CustomToolCallItem,
     ErrorEvent,
     InterruptAccepted,
     InterruptFailed,
     MessageItem,
     OutputItemAdded,
-    OutputItemDone,
     OutputItemInterrupted,
     OutputTextDelta,
     Response,
@@ -37,93 +32,6 @@ from sparkcode.protocol.events import (
     ServerEvent,
 )
 from tests.link.loopback import listening
-
-# --- the decoder ----------------------------------------------------------------------------
-
-payloads = st.lists(
-    st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1).filter(
-        lambda text: text != "[DONE]"
-    ),
-    min_size=1,
-    max_size=3,
-).map("\n".join)
-
-
-@given(st.data(), st.lists(payloads, max_size=5), st.sampled_from(["\n", "\r", "\r\n"]))
-def test_any_chunking_gives_the_same_events(
-    data: st.DataObject, events: list[str], end: str
-) -> None:
-    noise = st.sampled_from(["", f": ping{end}", f"event: x{end}id: 7{end}", f"retry{end}", end])
-    text = data.draw(st.sampled_from(["", "\ufeff"]))
-    for event in events:
-        text += data.draw(noise)
-        text += "".join(f"data: {line}{end}" for line in event.split("\n")) + end
-    raw = (text + f"data: [DONE]{end}{end}data: torn").encode()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
-    decoder = SseDecoder()
-    seen = []
-    for start, stop in zip([0, *cuts], [*cuts, len(raw)], strict=True):
-        seen += decoder.feed(raw[start:stop])
-    assert seen == events
-
-
-@pytest.mark.parametrize(
-    ("raw", "events"),
-    [
-        (b"data:no space\n\n", ["no space"]),
-        (b"data:  two\n\n", [" two"]),
-        (b"data\n\n", [""]),
-        (b"database: x\n\n", []),
-        (b"data: \xff\n\n", ["\ufffd"]),
-        (b"event: x\n\n", []),
-    ],
-)
-def test_lines_are_read_as_the_standard_says(raw: bytes, events: list[str]) -> None:
-    assert SseDecoder().feed(raw) == events
-
-
-@pytest.mark.parametrize("raw", [b"data: " + b"x" * 100, b"data: 123456789\n" * 8, b":" * 100])
-@pytest.mark.parametrize("size", [1, 1000])
-def test_an_endless_event_is_refused(raw: bytes, size: int) -> None:
-    decoder = SseDecoder(limit=64)
-    chunks = [raw[start : start + size] for start in range(0, len(raw), size)]
-    with pytest.raises(RemoteProtocolError, match="more than 64 bytes"):
-        deque(map(decoder.feed, chunks), maxlen=0)
-
-
-def test_the_limit_is_for_one_event_and_not_for_the_stream() -> None:
-    assert len(SseDecoder(limit=64).feed(b"data: 1234567890123456789012345\n\n" * 50)) == 50
-
-
-# --- the trace ------------------------------------------------------------------------------
-
-
-def test_an_interrupted_response_keeps_its_whole_items_only() -> None:
-    whole = MessageItem(id="msg_1", status="completed")
-    trace = ResponseTrace()
-    for event in (
-        ResponseCreated(response=Response(id="resp_1", model="m")),
-        OutputItemAdded(sequence_number=1, output_index=0, item=MessageItem(id="msg_1")),
-        OutputItemDone(sequence_number=2, output_index=0, item=whole),
-        OutputItemAdded(sequence_number=3, output_index=1, item=CustomToolCallItem(id="ctc_1")),
-        OutputTextDelta(sequence_number=4, delta="x"),
-    ):
-        trace.observe(event)
-    accepted, interrupted, incomplete = trace.interrupt()
-    assert accepted == InterruptAccepted(sequence_number=5, response_id="resp_1")
-    assert interrupted == OutputItemInterrupted(
-        sequence_number=6, response_id="resp_1", item_id="ctc_1", output_index=1
-    )
-    assert isinstance(incomplete, ResponseIncomplete)
-    assert incomplete.sequence_number == 7
-    response = incomplete.response
-    assert (response.id, response.model, response.output) == ("resp_1", "m", [whole])
-    assert response.incomplete_details is not None
-    assert (response.status, response.incomplete_details.reason) == ("incomplete", "interrupted")
-    assert trace.finished
-
-
-# --- the link -------------------------------------------------------------------------------
 
 Body = dict[str, Any]
 Answer = Callable[[Body, asyncio.StreamWriter], Awaitable[None]]
@@ -299,6 +207,7 @@ NOT_FOUND = b'{"error":{"message":"gone","type":"t","code":"previous_response_no
         (502, "text/html", b"<h1>Bad\n gateway</h1>", 502, "HTTP 502: '<h1>Bad gateway</h1>'"),
         (200, "application/json", b'{"id":"resp_1"}', 502, "HTTP 200"),
         (500, "text/plain", b"x" * 300_000, 500, "xxx"),
+        (400, "application/json", b'{"a":' + b"[" * 20_000, 400, "[[["),
     ],
 )
 async def test_an_http_error_is_an_error_frame_with_its_status(
@@ -317,7 +226,14 @@ async def test_an_http_error_is_an_error_frame_with_its_status(
 
 
 @pytest.mark.parametrize(
-    "rest", [b"", sse(OutputTextDelta(delta="x")), b"data: no json\n\n"], ids=["0", "1", "no json"]
+    "rest",
+    [
+        b"",
+        sse(OutputTextDelta(delta="x")),
+        b"data: no json\n\n",
+        b'data: {"type":"x","a":' + b"[" * 100_000 + b"\n\n",
+    ],
+    ids=["0", "1", "no json", "too deep"],
 )
 async def test_a_stream_that_breaks_off_ends_the_link(rest: bytes) -> None:
     async def broken(_: Body, writer: asyncio.StreamWriter) -> None:
@@ -394,6 +310,11 @@ def test_several_failed_addresses_have_one_reason() -> None:
     error.__cause__ = ExceptionGroup("two", [ConnectionRefusedError(111, "no"), OSError("x")])
     assert reason_of(_root(error)) == "refused"
     assert reason_of(_root(httpx.ReadError(""))) == "ReadError"
+
+
+def test_a_failure_in_a_group_is_told_and_not_its_group() -> None:
+    group = ExceptionGroup("unhandled", [ExceptionGroup("x", [OverflowError("port too large")])])
+    assert reason_of(_root(group)) == "port too large"
 
 
 async def test_http_that_is_refused_says_so() -> None:

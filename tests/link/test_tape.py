@@ -138,6 +138,7 @@ def test_a_longest_gap_is_not_negative(seconds: float) -> None:
         b'{"version": "1", "app": "0", "clock": "real", "size": [80, 24]}\n',
         b'{"version": 1, "app": "0", "clock": "sun", "size": [80, 24]}\n',
         b'{"version": 1, "app": "0", "clock": "real", "size": [80]}\n',
+        b'{"version": 1, "a": ' + b"[" * 100_000 + b"\n",
     ],
 )
 def test_a_bad_header_is_named_with_its_line(header: bytes) -> None:
@@ -157,7 +158,17 @@ def test_a_newer_version_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"{", b"\xff", b"[]", b'[-1, "i", "a"]', b'["0", "i", "a"]', b'[true, "i", "a"]', b'[0, "i"]'],
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b'[-1, "i", "a"]',
+        b'["0", "i", "a"]',
+        b'[true, "i", "a"]',
+        b'[0, "i"]',
+        b"[" * 100_000,
+        b'[0, "i", ' + b'{"a":' * 100_000,
+    ],
 )
 def test_a_bad_line_is_named_unless_it_is_the_torn_last_one(line: bytes) -> None:
     good = b'[0, "i", "a"]\n'
@@ -208,10 +219,18 @@ def test_keys_are_blotted_out(tmp_path: Path) -> None:
         tmp_path / "t",
         (0, "q", f'{{"a": "{token}", "b": "Bearer {"x" * 20}", "c": "hunter2!"}}'),
         (0, "i", "task-list and disk-usage-of-everything"),
-        secrets=("hunter2!", "hunter2", ""),
+        secrets=("hunter2!", "hunter2!!", ""),
     )
     assert tape.records[0].data == '{"a": "sk-***", "b": "Bearer ***", "c": "***"}'
     assert tape.records[1].data == "task-list and disk-usage-of-everything"
+
+
+@pytest.mark.parametrize("secret", ["any", "a", "x y", "\n", "code", "import ", "1234567"])
+def test_a_secret_as_short_as_a_word_corrupts_no_tape(tmp_path: Path, secret: str) -> None:
+    data = '{"type":"response.create","input":"import any company, code 1234567\\n"}'
+    tape = written(tmp_path / "t", (0, "q", data), secrets=(secret,))
+    assert tape.records[0].data == data
+    assert tape.header == TapeHeader(app="0")
 
 
 def test_each_record_is_on_disk_at_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

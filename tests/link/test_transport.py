@@ -78,8 +78,14 @@ async def test_closing_wakes_every_waiting_sender() -> None:
         ("127.0.0.1:8900", "http://127.0.0.1:8900/v1"),
         ("localhost:8900/", "http://localhost:8900/v1"),
         ("localhost", "http://localhost/v1"),
-        ("gpu-box:8000", "http://gpu-box:8000/v1"),
+        ("[::1]:8900", "http://[::1]:8900/v1"),
+        ("127.1.2.3:80", "http://127.1.2.3:80/v1"),
+        ("gpu-box:8000", "https://gpu-box:8000/v1"),
+        ("http://gpu-box:8000", "http://gpu-box:8000/v1"),
+        ("10.0.0.1:8900", "https://10.0.0.1:8900/v1"),
+        ("localhost.example.com:80", "https://localhost.example.com:80/v1"),
         ("api.example.com", "https://api.example.com/v1"),
+        ("api.example.com:443/v1", "https://api.example.com:443/v1"),
         ("ws://h:1/v1", "http://h:1/v1"),
         ("wss://api.x.ai/v1/responses", "https://api.x.ai/v1"),
         ("https://h/openai/v1/responses/", "https://h/openai/v1"),
@@ -153,9 +159,12 @@ def test_loopback_is_recognised(host: str, loopback: bool) -> None:
         (OSError(113, "No route to host"), "No route to host"),
         (OSError("one\ntwo"), "one"),
         (OSError(), "OSError"),
+        (UnicodeError("label empty or too long"), "no valid name of a host"),
+        (ValueError("bad port\nmore"), "bad port"),
+        (ImportError("x" * 900), "x" * 200),
     ],
 )
-def test_connection_failures_have_short_reasons(error: OSError, expected: str) -> None:
+def test_connection_failures_have_short_reasons(error: Exception, expected: str) -> None:
     assert reason_of(error) == expected
 
 

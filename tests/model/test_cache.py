@@ -107,6 +107,19 @@ def test_trim_forgets_the_tail_and_its_logits() -> None:
             cache.trim(length)
 
 
+def test_a_fork_may_start_earlier() -> None:
+    cache = KVCache(CONFIG, 10)
+    step(cache, [1, 2, 3])
+    early = cache.fork(2)
+    assert (early.tokens, early.last_logits) == ([1, 2], None)
+    assert early.nbytes < cache.nbytes
+    keys, _ = step(early, [9])
+    np.testing.assert_array_equal(keys[0, :, 0], [1.5, 2.5, 9.5])
+    for length in (-1, 4):
+        with pytest.raises(ValueError, match=f"cannot fork at {length} tokens: 3 are held"):
+            cache.fork(length)
+
+
 def test_a_fork_goes_its_own_way() -> None:
     cache = KVCache(CONFIG, 10)
     step(cache, [1, 2])

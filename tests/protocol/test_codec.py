@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sparkcode.errors import RemoteProtocolError
 from sparkcode.protocol.codec import (
+    MAX_DEPTH,
     decode_client_event,
     decode_create_body,
     decode_server_event,
@@ -129,3 +130,42 @@ def test_an_item_of_an_unknown_kind_stays_as_it_came() -> None:
     raw = {"output_index": 0, "item": {"type": "image_generation_call"}}
     text = msgspec.json.encode({"type": "response.output_item.added", **raw})
     assert decode_server_event(text) == UnknownEvent(type="response.output_item.added", raw=raw)
+
+
+DEEP = [
+    '{"type":"x","a":%s}',
+    '{"type":"response.create","metadata":{"a":%s}}',
+    '{"type":"response.create","model":5,"metadata":{"a":%s}}',
+    '{"type":"response.create","input":[{"type":"message","a":%s}]}',
+    '{"type":"response.create","unknown":%s}',
+    '{"type":"response.completed","response":{"tools":5,"metadata":{"a":%s}}}',
+    '{"type":"response.completed","response":{"id":"r","output":[{"type":"x","a":%s}]}}',
+]
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 900, 990, 5000, 100_000])
+@pytest.mark.parametrize(("start", "end"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("text", DEEP)
+def test_json_that_is_nested_too_deeply_is_an_error_of_the_peer(
+    text: str, start: str, end: str, levels: int
+) -> None:
+    deep = text % (start * levels + "1" + end * levels)
+    for decode in (decode_server_event, decode_client_event):
+        for form in (deep, deep.encode()):
+            with pytest.raises(RemoteProtocolError, match="JSON of more than 200 levels") as caught:
+                decode(form)
+            assert len(str(caught.value)) < 200
+    with pytest.raises(RemoteProtocolError):
+        decode_create_body(deep.encode())
+
+
+@pytest.mark.parametrize("text", DEEP)
+def test_json_of_a_usual_depth_passes_however_many_brackets_it_has(text: str) -> None:
+    wide = text % ("[" + "[" * 150 + "]" * 150 + ",[]" * 9999 + ',"' + "[{" * 9999 + '"]')
+    event = decode_server_event(wide)
+    assert decode_server_event(encode(event)) == event
+
+
+def test_no_brackets_within_a_text_count_as_depth() -> None:
+    event = OutputTextDelta(delta="[{" * 9999)
+    assert decode_server_event(encode(event)) == event

@@ -58,10 +58,10 @@ def test_a_paste_keeps_its_text(text: str) -> None:
 
 def test_records_have_their_distance_from_the_start(tmp_path: Path) -> None:
     clock, path = Hand(), tmp_path / "a.sparklog"
-    recording = Recording(path, TapeHeader(), clock, secrets=("hunter2",))
+    recording = Recording(path, TapeHeader(), clock, secrets=("hunter2!",))
     clock.time += 0.5
     recording.user(Key("h"))
-    recording.user(Pasted("my key is hunter2"))
+    recording.user(Pasted("my key is hunter2!"))
     clock.time += 0.25
     recording.resized(100, 30)
     recording.close(3)

@@ -231,7 +231,7 @@ def record_virtually(
 
     async def whole() -> None:
         wire = MemoryWire(ScriptedEngine((SLOW, QUICK)), pace="sim", clock=LoopClock())
-        take = Take(path, workspace, size, open_paths, secrets=("hunter2",))
+        take = Take(path, workspace, size, open_paths, secrets=("hunter2!",))
         await record(take, wire, user)
         await wire.close()
 
@@ -259,12 +259,12 @@ def test_a_recording_replays_to_the_same_turns(tmp_path: Path, workspace: Worksp
         Key("enter"),
         *keys("wait"),
         Key("escape"),
-        Pasted("\nnow (quick) hunter2"),
+        Pasted("\nnow (quick) hunter2!"),
         Key("enter"),
     ]
     turns = record_virtually(path, workspace, inputs, ("calc.py",))
     assert [phase for phase, _ in turns] == ["interrupted", "completed"]
-    assert "hunter2" not in path.read_text()
+    assert "hunter2!" not in path.read_text()
 
     tape = read_tape(path)
     pressed = [record.data for record in tape.records if record.code == "i"]

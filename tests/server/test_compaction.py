@@ -25,7 +25,16 @@ def test_what_tools_did_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "?", "é", "AAAA", base64.b64encode(b'[["wizard","x"]]').decode()]
+    "content",
+    [
+        "",
+        "?",
+        "é",
+        "AAAA",
+        base64.b64encode(b'[["wizard","x"]]').decode(),
+        base64.b64encode(b"[" * 100_000).decode(),
+        base64.b64encode(b'[["user","x",' + b"[" * 100_000).decode(),
+    ],
 )
 def test_what_was_not_made_here_is_refused(content: str) -> None:
     with pytest.raises(ValueError, match="no compacted conversation"):

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from sparkcode.engine.base import Message, ToolCall
+from sparkcode.errors import EngineUnreachableError
+from sparkcode.protocol.codec import encode
 from sparkcode.protocol.events import (
     CustomToolCallItem,
     ErrorEvent,
@@ -29,6 +35,7 @@ from tests.server.support import (
     create,
     endless,
     make_service,
+    running,
     tags,
     text_of,
     virtual,
@@ -281,6 +288,73 @@ def test_a_crowd_of_requests_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
             assert event.status == 429
 
     virtual(main)
+
+
+@pytest.mark.parametrize(
+    "frame", ["no json", '{"type":"x"}', '{"type":"response.create","model":5}', encode(create())]
+)
+def test_a_client_that_only_sends_is_cut_off(frame: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_QUEUED", 2)
+    monkeypatch.setattr(connection, "MAX_WAITING", 4)
+
+    async def main() -> None:
+        engine = StepEngine(lambda _: endless())
+        session = Session(make_service(engine))
+        async with session as client:
+            await client.send(create())
+            await client.until(ResponseCreated)
+            for _ in range(4):
+                await client.end.send(frame)
+            await asyncio.sleep(0.1)
+            assert not session.serving.done()
+            await client.end.send(frame)
+            await session.serving
+            await asyncio.sleep(0.1)
+            assert engine.closed.is_set()
+            with pytest.raises(EngineUnreachableError):
+                await client.end.send(frame)
+
+    virtual(main)
+
+
+def test_each_refusal_is_an_error_of_its_own() -> None:
+    # One that is raised again and again would drag along what it went through before.
+    assert connection._crowded() is not connection._crowded()
+    assert not [
+        name for name, value in vars(connection).items() if isinstance(value, BaseException)
+    ]
+
+
+def test_json_nested_too_deeply_is_an_error_frame_and_the_socket_stays() -> None:
+    async def main() -> None:
+        async with Session(make_service(StepEngine(words("a")))) as client:
+            for levels in (300, 900, 100_000):
+                deep = "[" * levels + "]" * levels
+                for body in (f'"input":"x","metadata":{{"a":{deep}}}', f'"input":{deep}'):
+                    await client.end.send(f'{{"type":"response.create",{body}}}')
+                    event = await client.next()
+                    assert isinstance(event, ErrorEvent)
+                    assert (event.status, event.error.code) == (400, "invalid_json")
+            await client.send(create())
+            await client.until(ResponseCompleted)
+
+    virtual(main)
+
+
+def test_a_socket_is_closed_when_its_client_only_sends() -> None:
+    engine = StepEngine(lambda _: endless())
+    with running(engine, pace="sim") as (url, _):
+        address = url.replace("http", "ws") + "/responses"
+        with connect(address, proxy=None) as socket:
+            socket.send(encode(create()))
+            while "delta" not in str(socket.recv(5)):
+                pass
+            with suppress(ConnectionClosed):
+                for _ in range(10 * connection.MAX_WAITING):
+                    socket.send("no json")
+            with pytest.raises(ConnectionClosed):
+                deque(iter(lambda: socket.recv(5), None), maxlen=0)
+        assert engine.closed.wait(5)
 
 
 def test_ids_do_not_repeat() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -475,5 +476,22 @@ def test_keys_in_one_burst_go_where_a_slow_typists_would(folder: Path) -> None:
             turn = screen.session.turn
             assert turn is not None
             assert (turn.instruction, turn.target) == ("shorter", "calc.py:8-12")
+
+    virtually(work)
+
+
+def test_a_question_mark_asks_about_the_file_instead_of_editing_it(folder: Path) -> None:
+    async def work() -> None:
+        async with table(folder) as screen:
+            await screen.type("what is it")
+            assert "edit calc.py" in screen.text()
+            await screen.type("?")
+            await screen.wait()
+            assert "ask about calc.py" in screen.text()
+            await screen.press("enter")
+            request = await screen.engine.next()
+            text = json.dumps(request)
+            assert "File: calc.py" in text
+            assert "Edit region" not in text
 
     virtually(work)

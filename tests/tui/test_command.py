@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sparkcode.cli.screen import LateDialer, Reach, run_screen, settings
+from sparkcode.cli.reach import Reach
+from sparkcode.cli.screen import run_screen
 from sparkcode.cli.themes import themes
-from sparkcode.errors import EngineUnreachableError, UsageError, WorkspaceError
+from sparkcode.errors import UsageError, WorkspaceError
 
 HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "uvicorn", "gguf"}
 """Textual's text area loads the bare ``tree_sitter`` binding by itself (3 ms), but no grammar."""
-NONE = dict.fromkeys(("url", "model", "theme", "engine", "pace", "chip", "profile"))
 
 
 def test_an_import_brings_nothing_heavy() -> None:
@@ -65,28 +65,5 @@ def test_the_screen_needs_a_terminal() -> None:
         run_screen([], reach=Reach(), theme="spark-dark")
     with pytest.raises(WorkspaceError, match="does not exist"):
         run_screen(["no-such-file.py"], reach=Reach(), theme="spark-dark")
-
-
-def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert settings("k", None, **NONE) == ("spark-dark", Reach(api_key="k"))
-    theme, reach = settings(
-        "", "a.jsonl", **NONE | {"engine": "scripted", "theme": "t", "pace": "max"}
-    )
-    assert theme == "t"
-    assert reach.args == ("--engine", "scripted", "--pace", "max", "--script", "a.jsonl")
-    assert settings("", None, **NONE | {"url": "http://x"})[1].url == "http://x"
-    with pytest.raises(UsageError, match="--script needs --engine scripted"):
-        settings("", "a.jsonl", **NONE)
-    with pytest.raises(UsageError, match="excludes --pace"):
-        settings("", None, **NONE | {"url": "http://x", "pace": "max"})
-
-
-async def test_the_late_dialer_reaches_a_url_and_closes() -> None:
-    dialer = LateDialer(Reach(url="http://127.0.0.1:9/v1"))
-    await dialer.close()
-    for _ in range(2):
-        with pytest.raises(EngineUnreachableError):
-            await dialer.dial()
-    await dialer.close()
+    with pytest.raises(UsageError, match="'modles' is neither a file here nor a command"):
+        run_screen(["modles"], reach=Reach(), theme="spark-dark")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import pty
@@ -23,7 +24,7 @@ from textual import events
 from textual.app import App
 from textual.message import Message
 
-from sparkcode.tui.driver import QuickEscapeDriver
+from sparkcode.tui.driver import HUNG_UP, QuickEscapeDriver
 
 PROGRAM = """
 import asyncio, os, sys
@@ -152,22 +153,29 @@ def test_keys_are_read_on_the_input_thread(listener: tuple[Listener, int]) -> No
     assert driver.keys == ["a", "down", "escape"]
 
 
-def test_a_hang_up_does_not_spin(
-    monkeypatch: pytest.MonkeyPatch, listener: tuple[Listener, int]
+@pytest.mark.parametrize("gone", ["end of file", "error"])
+def test_a_hang_up_ends_the_reader_and_leaves_the_screen(
+    monkeypatch: pytest.MonkeyPatch, listener: tuple[Listener, int], gone: str
 ) -> None:
     driver, _ = listener
+    asked: list[object] = []
+    monkeypatch.setattr(driver._app, "call_later", lambda *call, **how: asked.append((call, how)))
     reader, writer = os.pipe()
     os.close(writer)
     driver.fileno = reader
+    if gone == "error":
+        monkeypatch.setattr(os, "read", raising_eio)
     thread = threading.Thread(target=driver.run_input_thread)
-    before = time.process_time()
     thread.start()
-    time.sleep(0.3)
-    driver.exit_event.set()
     thread.join(5)
+    assert not thread.is_alive()
     os.close(reader)
-    assert time.process_time() - before < 0.2
     assert driver.keys == []
+    assert asked == [((driver._app.exit,), {"return_code": HUNG_UP})]
+
+
+def raising_eio(*_: object) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.fixture
@@ -196,6 +204,20 @@ def test_the_program_answers_leaves_and_takes_its_engine_along(
         assert b"\x1b[?1049l" in screen.output
         assert b"\x1b[?25h" in screen.output
         assert not Path(f"/proc/{engines[0]}/cmdline").exists()
+
+
+@pytest.mark.parametrize("moment", [rb"\x1b\[\?1049h", b"early", "● ready".encode()])
+def test_nothing_outlives_the_terminal(tmp_path: Path, script: Path, moment: bytes) -> None:
+    command = [sys.executable, "-m", "sparkcode", "screen"]
+    command += ["--engine", "scripted", "--script", str(script)]
+    with terminal(*command, cwd=tmp_path) as screen:
+        screen.send(b"early")
+        screen.wait_for(moment, 60)
+        engines = children(screen.process.pid)
+        os.close(screen.master)
+        screen.process.wait(30)
+        assert not [pid for pid in engines if Path(f"/proc/{pid}/cmdline").exists()]
+        screen.master = os.open(os.devnull, os.O_RDONLY)
 
 
 def test_a_signal_restores_the_terminal(tmp_path: Path) -> None:

@@ -42,8 +42,11 @@ def text(parts: Parts) -> str:
         (None, "    -  "),
         (0.0004, "  0.4ms"),
         (0.0851, "   85ms"),
-        (1.2344, " 1234ms"),
-        (75.31, " 75.3s "),
+        (0.9994, "  999ms"),
+        (1.2344, "   1.2s"),
+        (75.31, "  75.3s"),
+        (754.0, "   754s"),
+        (1e9, "  9999s"),
     ],
 )
 def test_milliseconds(seconds: float | None, shown: str) -> None:
