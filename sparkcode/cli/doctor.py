@@ -115,7 +115,12 @@ def disk_check() -> Check:
 
 
 def kernel_check() -> Check:
-    return Check("kernel", "ok", f"numpy ({platform.machine()}, {os.cpu_count()} cores)")
+    from sparkcode.model.kernels.choice import choose_kernel, processor_features
+    from sparkcode.model.kernels.team import available_threads
+
+    choice = choose_kernel(os.environ, processor_features())
+    place = f"{platform.machine()}, {available_threads()} threads"
+    return Check("kernel", "ok", f"{choice.name} ({place}): {choice.reason}")
 
 
 def themes_check() -> Check:

@@ -16,19 +16,21 @@ The life of an answer::
 A step that raises leaves the cache as it was. Nothing here keeps state between calls but the cache,
 so one model serves any number of them; steps of one cache must not overlap.
 
-The matrices are multiplied by NumPy's BLAS; :mod:`sparkcode.model.ops` names the variables that set
-its threads.
+:mod:`sparkcode.model.kernels.choice` says what multiplies the matrices; :mod:`sparkcode.model.ops`
+names the variables that set the threads of NumPy's BLAS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkcode.errors import WeightsError
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
+from sparkcode.model.kernels.choice import choose_kernel, make_backend, processor_features
 from sparkcode.model.packed import open_packed
 from sparkcode.model.tokenizer import Tokenizer
 from sparkcode.model.transformer import Weights, forward, load_weights
@@ -82,22 +84,34 @@ class LanguageModel:
     def verify(self, ids: Sequence[int], cache: KVCache) -> F32:
         """Append ``ids`` in one step; logits [T, V]: row t scores what follows ``ids[t]``.
 
-        Rows equal those of one-token steps up to the rounding of float32 sums.
+        Rows equal those of one-token steps bit for bit; with NumPy's BLAS (kernel ``numpy``), up
+        to the rounding of float32 sums.
         """
         return forward(ids, self.weights, cache, logits="all")
 
 
-def load(path: Path, *, cache_root: Path, say: Callable[[str], None]) -> LanguageModel:
-    """Load the GGUF file ``path``; its packed form is kept in ``cache_root``.
+def load(
+    path: Path,
+    *,
+    cache_root: Path,
+    say: Callable[[str], None],
+    environ: Mapping[str, str] = os.environ,
+) -> LanguageModel:
+    """Load the GGUF file ``path``; its packed form and compiled code are kept in ``cache_root``.
 
-    The first load packs (seconds), later ones map the result. ``say`` gets a line when something
-    is packed. Raises WeightsError for a file that is absent, damaged, foreign, or does not fit.
+    The first load packs and compiles (seconds), later ones map the result. ``say`` gets a line
+    when something is made. ``environ`` may name a kernel (:mod:`sparkcode.model.kernels.choice`).
+    Raises WeightsError for a file that is absent, damaged, foreign, or does not fit, and
+    ConfigError for a kernel that cannot be used.
     """
+    choice = choose_kernel(environ, processor_features())
     packed = open_packed(path, cache_root=cache_root, say=say)
     tokenizer = Tokenizer(packed.header.vocabulary)
+    backend = make_backend(choice, folder=cache_root / "kernels", say=say)
     try:
-        weights = load_weights(packed)
+        weights = load_weights(packed, backend)
     except WeightsError as error:
         say(f"{error}; packing the weights again")
-        weights = load_weights(open_packed(path, cache_root=cache_root, say=say, rebuild=True))
+        packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True)
+        weights = load_weights(packed, backend)
     return LanguageModel(path.stem, tokenizer, weights)

@@ -4,9 +4,9 @@ Shapes use the field's letters: T rows (tokens of one step), N positions that ar
 D hidden size, H query heads, G key/value heads, S head size.
 
 Every matrix product with weights goes through :func:`linear`. A :class:`Matrix` says how it is
-multiplied, so a kernel that works on packed codes takes the place of :class:`DenseMatrix` without
-a change anywhere else. NumPy's BLAS does the dense products with as many threads as it finds
-processors, and two variables in the environment of the process change that:
+multiplied: :mod:`sparkcode.model.kernels.choice` chooses between :class:`DenseMatrix` and kernels
+that work on packed codes. NumPy's BLAS does the dense products and those of attention with as many
+threads as it finds processors, and two variables in the environment of the process change that:
 
 * ``OPENBLAS_NUM_THREADS`` sets the number. One is best on a machine that is busy otherwise.
 * ``OPENBLAS_THREAD_TIMEOUT=4`` lets idle threads sleep at once instead of spinning. A step has

@@ -9,7 +9,7 @@ tokens are rows of one batch, and the cache holds everything before them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -19,10 +19,9 @@ import numpy as np
 from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
+from sparkcode.model.kernels.choice import Backend
 from sparkcode.model.ops import (
-    DenseMatrix,
     Matrix,
-    attention,
     linear,
     rms_norm,
     rope,
@@ -32,22 +31,25 @@ from sparkcode.model.ops import (
 from sparkcode.model.packed import PackedFile, PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
+_PRODUCTS = (
+    ("attn_q", "attn_k", "attn_v"),
+    ("attn_output",),
+    ("ffn_gate", "ffn_up"),
+    ("ffn_down",),
+)
+"""A layer's products, in order; each multiplies its matrices by one input."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """Weights of one block; D hidden, H heads, G key/value heads, S head size, F feed-forward."""
 
     attn_norm: F32  # [D]
-    q: Matrix  # [H * S, D]
-    k: Matrix  # [G * S, D]
-    v: Matrix  # [G * S, D]
-    q_bias: F32 | None  # [H * S]
-    k_bias: F32 | None  # [G * S]
-    v_bias: F32 | None  # [G * S]
+    qkv: Matrix  # [(H + 2 G) * S, D]: queries, keys, values
+    qkv_bias: F32 | None  # [(H + 2 G) * S]
     output: Matrix  # [D, H * S]
     ffn_norm: F32  # [D]
-    gate: Matrix  # [F, D]
-    up: Matrix  # [F, D]
+    gate_up: Matrix  # [2 F, D]
     down: Matrix  # [D, F]
 
 
@@ -61,50 +63,55 @@ class Weights:
     output_norm: F32  # [D]
     head: Matrix  # [V, D]
     inverse_frequencies: F32  # [S/2], radians a position
+    attention: Callable[[F32, F32, F32], F32]
+    """As :func:`sparkcode.model.ops.attention`."""
 
 
-def load_weights(packed: PackedFile) -> Weights:
-    """Expand a packed file's matrices for NumPy: 4 bytes a weight, the embedding excepted.
+def load_weights(packed: PackedFile, backend: Backend) -> Weights:
+    """Make a packed file's matrices ready to be multiplied by ``backend``.
 
-    Raises WeightsError where a tensor fails its checksum.
+    Matrices with the same input become one. Raises WeightsError where a tensor fails its checksum.
     """
     config = packed.header.config
-    matrices = [name for name, entry in packed.header.tensors.items() if entry.kind != "f32"]
-    head_name = "token_embd.weight" if config.tied_head else "output.weight"
-    dense_names = [name for name in matrices if name in (head_name,) or name.startswith("blk.")]
 
-    def expand(name: str) -> DenseMatrix:
-        dense = DenseMatrix(packed.matrix(name).dense())
-        packed.forget_pages()  # else the codes stay resident beside their expansion
-        return dense
+    def matrix(names: Sequence[str]) -> Matrix:
+        made = backend.matrix([packed.matrix(f"{name}.weight") for name in names])
+        if backend.copies:
+            packed.forget_pages()  # else the codes stay resident beside their expansion
+        return made
 
+    names = (
+        ["token_embd" if config.tied_head else "output"],
+        *(
+            [f"blk.{index}.{part}" for part in parts]
+            for index in range(config.num_layers)
+            for parts in _PRODUCTS
+        ),
+    )
     with ThreadPoolExecutor() as pool:
-        dense = dict(zip(dense_names, pool.map(expand, dense_names), strict=True))
+        head, *products = pool.map(matrix, names)
     embedding = packed.matrix("token_embd.weight")
-    layers = tuple(_layer(packed, dense, index) for index in range(config.num_layers))
+    per_layer = zip(*[iter(products)] * len(_PRODUCTS), strict=True)
+    layers = tuple(_layer(packed, index, made) for index, made in enumerate(per_layer))
     norm = packed.vector("output_norm.weight")
-    return Weights(config, embedding, layers, norm, dense[head_name], inverse_frequencies(config))
+    frequencies = inverse_frequencies(config)
+    return Weights(config, embedding, layers, norm, head, frequencies, backend.attention)
 
 
-def _layer(packed: PackedFile, dense: dict[str, DenseMatrix], index: int) -> Layer:
+def _layer(packed: PackedFile, index: int, products: Sequence[Matrix]) -> Layer:
     prefix = f"blk.{index}."
-
-    def bias(name: str) -> F32 | None:
-        return packed.vector(f"{prefix}{name}.bias") if packed.header.config.qkv_bias else None
-
+    qkv, output, gate_up, down = products
+    bias = None
+    if packed.header.config.qkv_bias:
+        bias = np.concatenate([packed.vector(f"{prefix}{name}.bias") for name in _PRODUCTS[0]])
     return Layer(
         attn_norm=packed.vector(prefix + "attn_norm.weight"),
-        q=dense[prefix + "attn_q.weight"],
-        k=dense[prefix + "attn_k.weight"],
-        v=dense[prefix + "attn_v.weight"],
-        q_bias=bias("attn_q"),
-        k_bias=bias("attn_k"),
-        v_bias=bias("attn_v"),
-        output=dense[prefix + "attn_output.weight"],
+        qkv=qkv,
+        qkv_bias=bias,
+        output=output,
         ffn_norm=packed.vector(prefix + "ffn_norm.weight"),
-        gate=dense[prefix + "ffn_gate.weight"],
-        up=dense[prefix + "ffn_up.weight"],
-        down=dense[prefix + "ffn_down.weight"],
+        gate_up=gate_up,
+        down=down,
     )
 
 
@@ -137,7 +144,7 @@ def forward(
         len(cache), len(tokens), weights.inverse_frequencies, config.rope_scale
     )  # [T, S/2] each
     for index, layer in enumerate(weights.layers):
-        x = x + _attention_block(x, layer, cache, index, (cos, sin), config)  # [T, D]
+        x = x + _attention_block(x, weights, cache, index, (cos, sin))  # [T, D]
         x = x + _feed_forward(x, layer, config.rms_eps)  # [T, D]
     if logits == "last":
         x = x[-1:]  # [1, D]
@@ -161,28 +168,23 @@ def _check_step(tokens: Sequence[int], config: ModelConfig, cache: KVCache) -> N
 
 
 def _attention_block(
-    x: F32,
-    layer: Layer,
-    cache: KVCache,
-    index: int,
-    angles: tuple[F32, F32],
-    config: ModelConfig,
+    x: F32, weights: Weights, cache: KVCache, index: int, angles: tuple[F32, F32]
 ) -> F32:
     """x [T, D] -> [T, D]."""
+    config, layer = weights.config, weights.layers[index]
     t, s = len(x), config.head_size
     h = rms_norm(x, layer.attn_norm, config.rms_eps)  # [T, D]
-    q = linear(h, layer.q, layer.q_bias).reshape(t, config.num_heads, s)  # [T, H, S]
-    k = linear(h, layer.k, layer.k_bias).reshape(t, config.num_kv_heads, s)  # [T, G, S]
-    v = linear(h, layer.v, layer.v_bias).reshape(t, config.num_kv_heads, s)  # [T, G, S]
-    q = rope(q, *angles, config.rope_style)
-    k = rope(k, *angles, config.rope_style)
+    projected = linear(h, layer.qkv, layer.qkv_bias).reshape(t, -1, s)  # [T, H + 2 G, S]
+    first_k, first_v = config.num_heads, config.num_heads + config.num_kv_heads
+    turned = rope(projected[:, :first_v], *angles, config.rope_style)  # [T, H + G, S]
+    q, k, v = turned[:, :first_k], turned[:, first_k:], projected[:, first_v:]
     keys, values = cache.append(index, k, v)  # [G, N, S] each
-    return linear(attention(q, keys, values), layer.output)  # [T, H * S] -> [T, D]
+    return linear(weights.attention(q, keys, values), layer.output)  # [T, H * S] -> [T, D]
 
 
 def _feed_forward(x: F32, layer: Layer, eps: float) -> F32:
     """x [T, D] -> [T, D]."""
     h = rms_norm(x, layer.ffn_norm, eps)  # [T, D]
-    return linear(
-        swiglu(linear(h, layer.gate), linear(h, layer.up)), layer.down
-    )  # [T, F] -> [T, D]
+    both = linear(h, layer.gate_up)  # [T, 2 F]
+    half = both.shape[1] // 2
+    return linear(swiglu(both[:, :half], both[:, half:]), layer.down)  # [T, F] -> [T, D]

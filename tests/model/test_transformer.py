@@ -18,10 +18,13 @@ from sparkcode.model.language_model import LanguageModel, load
 from sparkcode.model.packed import open_packed
 from sparkcode.model.transformer import forward
 from sparkcode.model.weights import ModelConfig
+from tests.model.kernels.scalar import needs_avx2
 from tests.model.tiny import TinyModel
 
 F64 = npt.NDArray[np.float64]
 IDS = [3, 200, 17, 17, 254, 0, 99, 42, 7, 123, 56]
+EXACT = {"SPARKCODE_KERNEL": "numpy"}
+"""The kernel that does not round activations."""
 
 
 def values_of_gguf(path: Path) -> dict[str, F64]:
@@ -113,7 +116,7 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_equal_a_slow_scalar_model(name: str, tmp_path: Path) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
-    model = load(path, cache_root=tmp_path, say=lambda _: None)
+    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=EXACT)
     found = forward(IDS, model.weights, model.new_cache(), logits="all")
     assert found.dtype == np.float32
     np.testing.assert_allclose(
@@ -125,10 +128,35 @@ def test_logits_equal_a_slow_scalar_model(name: str, tmp_path: Path) -> None:
 def test_rounded_encodings_run_on_the_packed_values(encoding: Type, tmp_path: Path) -> None:
     tiny = TinyModel(hidden=256, feed_forward=256, layers=1, encoding=encoding)
     path = tiny.write(tmp_path / "model.gguf")
-    model = load(path, cache_root=tmp_path, say=lambda _: None)
+    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=EXACT)
     found = forward(IDS, model.weights, model.new_cache(), logits="all")
     expected = slow_forward(values_of_packed(path, tmp_path), model.config, IDS)
     np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
+
+
+@needs_avx2
+@pytest.mark.parametrize("name", MODELS)
+def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) -> None:
+    path = MODELS[name].write(tmp_path / "model.gguf")
+    environ = {"SPARKCODE_KERNEL": "avx2"}
+    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    found = forward(IDS, model.weights, model.new_cache(), logits="all")
+    expected = slow_forward(values_of_gguf(path), model.config, IDS)
+    # A rounding step is 1/127 of a block's largest value; here it is felt after two layers.
+    assert np.abs(found - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+@needs_avx2
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_of_any_length_give_the_same_logits(name: str, tmp_path: Path) -> None:
+    path = MODELS[name].write(tmp_path / "model.gguf")
+    environ = {"SPARKCODE_KERNEL": "avx2"}
+    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    ids = [*IDS, *IDS, *IDS]
+    decoded, verified = model.new_cache(), model.new_cache()
+    rows = [forward([id], model.weights, decoded)[0] for id in ids]
+    found = forward(ids, model.weights, verified, logits="all")
+    np.testing.assert_array_equal(found, np.stack(rows))
 
 
 @given(st.lists(st.integers(1, len(IDS) - 1), max_size=4))

@@ -1,0 +1,1 @@
+"""Products with packed weights, in LLVM vector code that Python writes."""

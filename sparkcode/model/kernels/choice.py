@@ -1,0 +1,109 @@
+"""Which kernel multiplies: asked of the processor before any code that it might not know.
+
+``SPARKCODE_KERNEL`` overrides the choice. ``numpy`` expands the weights to float32 and leaves the
+products to BLAS: it runs everywhere and is the reference for the others.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import numpy as np
+
+from sparkcode.errors import ConfigError
+from sparkcode.model.blocks import F32
+from sparkcode.model.kernels.team import available_threads
+from sparkcode.model.ops import DenseMatrix, Matrix, attention
+from sparkcode.model.packed import PackedMatrix
+
+KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
+KernelName = Literal["avx2", "numpy"]
+KERNELS: Final[tuple[KernelName, ...]] = ("avx2", "numpy")
+NEEDED: Final[dict[KernelName, frozenset[str]]] = {
+    # All of LLVM's x86-64-v3, for which the code is made.
+    "avx2": frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt"}),
+    "numpy": frozenset(),
+}
+"""Features, in LLVM's spelling, without which a kernel's code would stop the process."""
+
+
+class Backend(Protocol):
+    """Makes weights that multiply themselves."""
+
+    copies: bool
+    """Whether the packed records are no longer needed afterwards."""
+
+    def matrix(self, parts: Sequence[PackedMatrix]) -> Matrix:
+        """Matrices [n, K] below one another as one [N, K]."""
+        ...
+
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        """As :func:`sparkcode.model.ops.attention`."""
+        ...
+
+
+class DenseBackend:
+    """Expands the weights to float32 for BLAS."""
+
+    copies = True
+
+    def matrix(self, parts: Sequence[PackedMatrix]) -> DenseMatrix:
+        return DenseMatrix(np.concatenate([part.dense() for part in parts]))
+
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        return attention(q, keys, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A kernel, and why it was chosen."""
+
+    name: KernelName
+    reason: str
+
+
+def processor_features() -> frozenset[str]:
+    """Features of this processor that its operating system supports, in LLVM's spelling.
+
+    Empty where LLVM's Python binding is not installed, or the processor is of another family.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64") or not find_spec("llvmlite"):
+        return frozenset()
+    from llvmlite.binding import get_host_cpu_features
+
+    return frozenset(name for name, present in get_host_cpu_features().items() if present)
+
+
+def choose_kernel(environ: Mapping[str, str], features: frozenset[str]) -> Choice:
+    """The fastest kernel that runs with ``features``, or the one that ``environ`` names.
+
+    Raises ConfigError for a name that does not exist or a kernel that cannot run here.
+    """
+    able = [name for name in KERNELS if NEEDED[name] <= features]
+    wanted = environ.get(KERNEL_VARIABLE, "")
+    if not wanted:
+        return Choice(able[0], "the fastest here")
+    if wanted not in KERNELS:
+        known = ", ".join(KERNELS)
+        raise ConfigError(f"{KERNEL_VARIABLE} names no kernel: {wanted!r}; there are {known}")
+    for name in able:
+        if name == wanted:
+            return Choice(name, f"{KERNEL_VARIABLE} asks for it")
+    raise ConfigError(
+        f"{KERNEL_VARIABLE} asks for {wanted!r}, which this processor cannot run; "
+        f"here there is {', '.join(able)}"
+    )
+
+
+def make_backend(choice: Choice, *, folder: Path, say: Callable[[str], None]) -> Backend:
+    """Make a kernel ready; machine code is kept in ``folder``."""
+    if choice.name == "numpy":
+        return DenseBackend()
+    from sparkcode.model.kernels.product import Kernel
+
+    return Kernel(folder, threads=available_threads(), say=say)

@@ -1,0 +1,141 @@
+"""Products with packed matrices: the arrays and addresses that the compiled tiles work on."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkcode.model import ops
+from sparkcode.model.blocks import BLOCK, F32, U8
+from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.team import Team
+from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
+from sparkcode.model.kernels.vocabulary import LANES
+from sparkcode.model.packed import RECORD_BYTES, ROWS, PackedMatrix
+
+CPU: Final = "x86-64-v3"
+"""LLVM's name for the least processor with AVX2 and half floats."""
+_CHUNK_BYTES = 1 << 16
+"""Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
+evenly."""
+
+_ACTIVATION_BYTES = BLOCK + 4 + 4
+"""Codes, scale and sum of a block."""
+_OUT = PART_FIELDS.index("out")
+
+
+class Kernel:
+    """The compiled functions and the threads that run them."""
+
+    copies = False
+
+    def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
+        """Compile for AVX2, or take the machine code from ``folder``."""
+        self._module = CompiledModule(
+            str(emit_module()), cpu=CPU, folder=folder, name="avx2", say=say
+        )
+        address = self._module.address
+        self.multiply = {kind: address(f"multiply_{kind}") for kind in RECORD_BYTES}
+        integer = ctypes.c_int64
+        # Microseconds: letting go of the interpreter would cost more.
+        self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
+        self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
+        self._attend = ctypes.CFUNCTYPE(None, integer)(address("attend"))
+        self.team = Team(threads)
+
+    def matrix(self, parts: Sequence[PackedMatrix]) -> PackedProduct:
+        """Matrices [n, K] below one another as one [N, K]; their records stay where they are."""
+        return PackedProduct(self, parts)
+
+    def attention(self, q: F32, keys: F32, values: F32) -> F32:
+        """As :func:`sparkcode.model.ops.attention`; head sizes no multiple of 8 are left to it."""
+        (rows, heads, size), (groups, positions, _) = q.shape, keys.shape
+        if size % LANES:
+            return ops.attention(q, keys, values)
+        if keys.strides != values.strides or keys.strides[1:] != (4 * size, 4):
+            keys, values = np.ascontiguousarray(keys), np.ascontiguousarray(values)
+        scaled = np.multiply(q, np.float32(size**-0.5), order="C")
+        out = np.empty((rows, heads * size), np.float32)
+        shared = heads // groups
+        # Room for the block that the last position begins, and a vector behind the last.
+        scores = np.empty((self.team.size, shared, positions + 2 * LANES), np.float32)
+        addresses = _address(scaled), keys.ctypes.data, values.ctypes.data, _address(out)
+        room = _address(scores), scores.strides[1]
+        counts = rows * groups, positions - rows, groups, shared, size // LANES, keys.strides[0]
+        job = np.array([*addresses, *room, *counts, 0, 0], np.int64)
+        held = (self, scaled, keys, values, out, scores, job)
+        self.team.run(partial(_run, self._attend, _address(job), held))
+        return out
+
+
+class PackedProduct:
+    """Packed matrices below one another, [N, K] in all, multiplied as they are."""
+
+    def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
+        self._kernel, self._parts = kernel, tuple(parts)
+        self._blocks = 2 * parts[0].records.shape[1]
+        rows = [part.shape[0] for part in parts]
+        padded = [len(part.records) * ROWS for part in parts]
+        starts = np.cumsum([0, *padded]).tolist()
+        self._padded: int = starts.pop()
+        self._plan = np.zeros((1 + len(parts), len(PART_FIELDS)), np.int64)
+        for line, part, first in zip(self._plan[1:], parts, starts, strict=True):
+            line[:] = self._describe(part, first)
+        self._keep: npt.NDArray[np.int64] | None = None
+        if rows != padded:
+            pairs = zip(starts, rows, strict=True)
+            self._keep = np.concatenate([np.arange(first, first + n) for first, n in pairs])
+
+    def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
+        """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
+        groups, pairs, record_bytes = part.records.shape
+        chunk = max(1, _CHUNK_BYTES // (pairs * record_bytes))
+        function = self._kernel.multiply[part.kind]
+        return function, part.records.ctypes.data, groups, pairs, first_row * 4, chunk, 0, 0
+
+    def times(self, x: F32) -> F32:
+        """x [T, K] -> [T, N]."""
+        rows = len(x)
+        activations, addresses = self._quantised(x)
+        y = np.empty((rows, self._padded), np.float32)
+        plan = self._plan.copy()  # the job, then its parts
+        plan[1:, _OUT] += _address(y)
+        start = _address(plan)
+        parts = start + plan.strides[0], len(self._parts)
+        plan[0] = (*addresses, rows, self._blocks, y.strides[0], *parts)
+        # The arrays are arguments as well: a helper that outlives an interrupt keeps them alive.
+        held = (self, activations, y, plan)
+        self._kernel.team.run(partial(_run, self._kernel.run, start, held))
+        return y if self._keep is None else y[:, self._keep]
+
+    def _quantised(self, x: F32) -> tuple[U8, tuple[int, int, int]]:
+        """Activations as tiles: memory, and in it the addresses of codes, scales and sums."""
+        x = np.ascontiguousarray(x, np.float32)
+        (rows, columns), blocks = x.shape, self._blocks
+        if columns != blocks * BLOCK:
+            x = np.pad(x, ((0, 0), (0, blocks * BLOCK - columns)))
+        memory = np.empty(rows * blocks * _ACTIVATION_BYTES, np.uint8)
+        codes = _address(memory)
+        scales = codes + rows * blocks * BLOCK
+        sums = scales + rows * blocks * 4
+        source, stride = x.ctypes.data, x.strides[0]
+        for first in range(0, rows, TILE_ROWS):
+            before, count = first * blocks, min(TILE_ROWS, rows - first)
+            places = codes + before * BLOCK, scales + before * 4, sums + before * 4
+            self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
+        return memory, (codes, scales, sums)
+
+
+def _address(array: npt.NDArray[np.generic]) -> int:
+    """Where a fresh array lies; ``array.ctypes.data`` takes six times as long."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+
+
+def _run(function: Callable[[int], None], job: int, held: object) -> None:
+    function(job)

@@ -1,0 +1,315 @@
+"""A small vocabulary for vector code: what the tiles are written in.
+
+An :class:`Emitter` appends instructions to a function of an LLVM module. Addresses are 64-bit
+integers, so arithmetic on them is ordinary; a vector register of AVX2 holds 32 bytes: ``BYTES``
+(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). Floating-point
+operations carry no fast-math flag: LLVM may neither reorder nor fuse them, so a result depends on
+nothing but the order written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from llvmlite import ir
+
+I8, I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+FLOAT = ir.FloatType()
+LANES = 8
+"""32-bit lanes of a vector."""
+BYTES, SHORTS, INTS = ir.VectorType(I8, 32), ir.VectorType(I16, 16), ir.VectorType(I32, LANES)
+FLOATS, HALVES = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.HalfType(), LANES)
+
+Value: TypeAlias = ir.Value
+Type: TypeAlias = ir.Type
+
+
+class Emitter:
+    """Appends to one function; ``arguments`` are its 64-bit integers."""
+
+    def __init__(self, module: ir.Module, name: str, arguments: int) -> None:
+        signature = ir.FunctionType(ir.VoidType(), [I64] * arguments)
+        self.function = ir.Function(module, signature, name)
+        self.arguments: tuple[Value, ...] = tuple(self.function.args)
+        self._module = module
+        self._b = ir.IRBuilder(self.function.append_basic_block("entry"))
+
+    # Integers and addresses
+
+    def whole(self, value: int) -> Value:
+        return ir.Constant(I64, value)
+
+    def add(self, a: Value, b: Value | int) -> Value:
+        """a + b, of 64-bit integers."""
+        return self._b.add(a, self.whole(b) if isinstance(b, int) else b)
+
+    def mul(self, a: Value, b: Value | int) -> Value:
+        """a * b, of 64-bit integers."""
+        return self._b.mul(a, self.whole(b) if isinstance(b, int) else b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        """a - b, of 64-bit integers."""
+        return self._b.sub(a, b)
+
+    def smaller(self, a: Value, b: Value | int) -> Value:
+        """The lesser of two unsigned 64-bit integers."""
+        other = self.whole(b) if isinstance(b, int) else b
+        return self._b.select(self._b.icmp_unsigned("<", a, other), a, other)
+
+    def tiles_of(self, total: Value, size: int) -> Value:
+        """total / size, rounded up."""
+        return self._b.udiv(self.add(total, size - 1), self.whole(size))
+
+    def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Quotient and rest."""
+        return self._b.udiv(a, b), self._b.urem(a, b)
+
+    def load(self, kind: Type, address: Value, offset: int = 0) -> Value:
+        """Read ``kind`` at ``address`` + ``offset`` bytes, aligned or not."""
+        pointer = self._b.inttoptr(self.add(address, offset), kind.as_pointer())
+        return self._b.load(pointer, align=1)
+
+    def store(self, value: Value, address: Value, offset: int = 0) -> None:
+        """Write ``value`` at ``address`` + ``offset`` bytes, aligned or not."""
+        pointer = self._b.inttoptr(self.add(address, offset), value.type.as_pointer())
+        self._b.store(value, pointer, align=1)
+
+    def prefetch(self, address: Value, offset: int) -> None:
+        """Ask for the cache line at ``address`` + ``offset`` bytes; any address will do."""
+        pointer = self._b.inttoptr(self.add(address, offset), I8.as_pointer())
+        # For reading (0), to be used once (0), data (1).
+        arguments = [pointer, *(ir.Constant(I32, n) for n in (0, 0, 1))]
+        self.intrinsic("llvm.prefetch.p0", ir.VoidType(), arguments)
+
+    def claim(self, counter: Value, amount: Value) -> Value:
+        """Add to the integer at address ``counter`` as one step; returns what it was."""
+        pointer = self._b.inttoptr(counter, I64.as_pointer())
+        return self._b.atomic_rmw("add", pointer, amount, "monotonic")
+
+    def scratch(self, size: int) -> Value:
+        """Address of ``size`` bytes on the stack, which live as long as the call."""
+        with self._b.goto_entry_block():
+            room = self._b.alloca(ir.ArrayType(I8, size))
+            room.align = 64
+            return self._b.ptrtoint(room, I64)
+
+    # Control
+
+    def repeat(
+        self,
+        count: Value,
+        start: Sequence[Value],
+        body: Callable[[Value, Sequence[Value]], Sequence[Value]],
+    ) -> Sequence[Value]:
+        """Run ``body(index, values)`` for index 0 to count - 1, at least once.
+
+        ``values`` begin as ``start`` and are what the body returned before; returns the last ones.
+        """
+        before = self._b.block
+        loop, after = self._b.append_basic_block("loop"), self._b.append_basic_block("after")
+        self._b.branch(loop)
+        self._b.position_at_end(loop)
+        index = self._b.phi(I64)
+        index.add_incoming(self.whole(0), before)
+        values = [self._b.phi(value.type) for value in start]
+        for phi, value in zip(values, start, strict=True):
+            phi.add_incoming(value, before)
+        results = list(body(index, values))
+        following = self.add(index, 1)
+        end = self._b.block
+        index.add_incoming(following, end)
+        for phi, value in zip(values, results, strict=True):
+            phi.add_incoming(value, end)
+        self._b.cbranch(self._b.icmp_unsigned("<", following, count), loop, after)
+        self._b.position_at_end(after)
+        return results
+
+    def forever(self, body: Callable[[], None]) -> None:
+        """Run ``body`` until it returns from the function."""
+        loop = self._b.append_basic_block("forever")
+        self._b.branch(loop)
+        self._b.position_at_end(loop)
+        body()
+        self._b.branch(loop)
+        # Whatever is written next is never reached.
+        self._b.position_at_end(self._b.append_basic_block("unreachable"))
+        self._b.unreachable()
+
+    def return_unless(self, a: Value, b: Value) -> None:
+        """Leave the function unless a < b, unsigned."""
+        with self._b.if_then(self._b.icmp_unsigned(">=", a, b)):
+            self._b.ret_void()
+
+    def choose(
+        self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]
+    ) -> None:
+        """Run ``then`` where a == equals, else ``other``."""
+        condition = self._b.icmp_unsigned("==", a, self.whole(equals))
+        with self._b.if_else(condition) as (yes, no):
+            with yes:
+                then()
+            with no:
+                other()
+
+    def call(self, address: Value, arguments: Sequence[Value]) -> None:
+        """Call a function of this vocabulary by its address."""
+        signature = ir.FunctionType(ir.VoidType(), [I64] * len(arguments))
+        self._b.call(self._b.inttoptr(address, signature.as_pointer()), list(arguments))
+
+    def finish(self) -> ir.Function:
+        """End the function."""
+        self._b.ret_void()
+        return self.function
+
+    # Vectors
+
+    def constant(self, kind: ir.VectorType, value: float) -> Value:
+        """The same number in every lane."""
+        return ir.Constant(kind, [ir.Constant(kind.element, value)] * kind.count)
+
+    def table(self, values: Sequence[int]) -> Value:
+        """32 constant bytes."""
+        return ir.Constant(BYTES, [ir.Constant(I8, value) for value in values])
+
+    def splat(self, value: Value, lanes: int = LANES) -> Value:
+        """One number into every lane."""
+        kind = ir.VectorType(value.type, lanes)
+        single = self._b.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
+        mask = ir.Constant(ir.VectorType(I32, lanes), [ir.Constant(I32, 0)] * lanes)
+        return self._b.shuffle_vector(single, single, mask)
+
+    def cast(self, value: Value, kind: Type) -> Value:
+        """The same bits as another type."""
+        return self._b.bitcast(value, kind)
+
+    def widen(self, value: Value) -> Value:
+        """8 half floats to FLOATS."""
+        return self._b.fpext(value, FLOATS)
+
+    def to_floats(self, value: Value) -> Value:
+        """INTS to FLOATS."""
+        return self._b.sitofp(value, FLOATS)
+
+    def to_int8(self, value: Value) -> tuple[Value, Value]:
+        """FLOATS within -128 to 127, rounded half to even: as 8 bytes and as INTS."""
+        ints = self._b.fptosi(self.rounded(value), INTS)
+        return self._b.trunc(ints, ir.VectorType(I8, LANES)), ints
+
+    def rounded(self, value: Value) -> Value:
+        """FLOATS to the nearest whole numbers, halves to even ones."""
+        return self.intrinsic("llvm.rint.v8f32", FLOATS, [value])
+
+    def power_of_two(self, value: Value) -> Value:
+        """2^n of FLOATS that are whole numbers from -126 to 127."""
+        biased = self._b.add(self._b.fptosi(value, INTS), self.constant(INTS, 127))
+        return self._b.bitcast(self._b.shl(biased, self.constant(INTS, 23)), FLOATS)
+
+    def plus(self, a: Value, b: Value) -> Value:
+        return self._b.fadd(a, b) if _is_float(a) else self._b.add(a, b)
+
+    def minus(self, a: Value, b: Value) -> Value:
+        return self._b.fsub(a, b) if _is_float(a) else self._b.sub(a, b)
+
+    def times(self, a: Value, b: Value) -> Value:
+        return self._b.fmul(a, b) if _is_float(a) else self._b.mul(a, b)
+
+    def over(self, a: Value, b: Value) -> Value:
+        """Quotient of floats."""
+        return self._b.fdiv(a, b)
+
+    def both(self, a: Value, b: Value) -> Value:
+        """Bitwise and."""
+        return self._b.and_(a, b)
+
+    def flip(self, a: Value, b: Value) -> Value:
+        """Bitwise exclusive or."""
+        return self._b.xor(a, b)
+
+    def down(self, value: Value, bits: int) -> Value:
+        """BYTES shifted right as 16-bit lanes: upper bits of each byte come from its neighbour."""
+        shorts = self._b.bitcast(value, SHORTS)
+        return self._b.bitcast(self._b.lshr(shorts, self.constant(SHORTS, bits)), BYTES)
+
+    def up(self, value: Value, bits: int) -> Value:
+        """BYTES shifted left as 16-bit lanes: lower bits of each byte come from its neighbour."""
+        shorts = self._b.bitcast(value, SHORTS)
+        return self._b.bitcast(self._b.shl(shorts, self.constant(SHORTS, bits)), BYTES)
+
+    def equal_bytes(self, a: Value, b: Value) -> Value:
+        """-1 in each byte that is equal, else 0."""
+        return self._b.sext(self._b.icmp_signed("==", a, b), BYTES)
+
+    def magnitude(self, value: Value) -> Value:
+        """|value| of FLOATS, or of BYTES, where |-128| is the unsigned byte 128."""
+        if _is_float(value):
+            return self.intrinsic("llvm.fabs.v8f32", FLOATS, [value])
+        return self.intrinsic("llvm.abs.v32i8", BYTES, [value, ir.Constant(ir.IntType(1), 0)])
+
+    def greater(self, a: Value, b: Value) -> Value:
+        """The greater of floats, by lane; a lane that is not a number gives ``b``'s."""
+        return self._b.select(self._b.fcmp_ordered(">", a, b), a, b)
+
+    def where_above(self, a: Value, limit: float, then: Value, other: Value) -> Value:
+        """``then`` where a > limit, else ``other``: of floats, or by lane of FLOATS."""
+        bound = self.constant(FLOATS, limit) if a.type == FLOATS else self.number(limit)
+        above = self._b.fcmp_ordered(">", a, bound)
+        return self._b.select(above, then, other)
+
+    def number(self, value: float) -> Value:
+        """A float constant."""
+        return ir.Constant(FLOAT, value)
+
+    def largest(self, value: Value) -> Value:
+        """The greatest lane of FLOATS, as by :meth:`greater`."""
+        for distance in (4, 2, 1):
+            lanes = [(lane + distance) % LANES for lane in range(LANES)]
+            mask = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+            value = self.greater(value, self._b.shuffle_vector(value, value, mask))
+        return self._b.extract_element(value, ir.Constant(I32, 0))
+
+    def lane_sums(self, values: Sequence[Value]) -> Value:
+        """The lanes of each of 8 FLOATS added up: one sum a lane."""
+        name = "llvm.x86.avx.hadd.ps.256"
+        while len(values) > 2:
+            pairs = zip(values[0::2], values[1::2], strict=True)
+            values = [self.intrinsic(name, FLOATS, pair) for pair in pairs]
+        low, high = (
+            ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+            for lanes in ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+        )
+        first, second = values
+        shuffle = self._b.shuffle_vector
+        return self._b.fadd(shuffle(first, second, low), shuffle(first, second, high))
+
+    def total(self, value: Value) -> Value:
+        """The sum of INTS."""
+        return self.intrinsic("llvm.vector.reduce.add.v8i32", I32, [value])
+
+    def lookup(self, table: Value, indices: Value) -> Value:
+        """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""
+        return self.intrinsic("llvm.x86.avx2.pshuf.b", BYTES, [table, indices])
+
+    def pair_products(self, unsigned: Value, signed: Value) -> Value:
+        """``vpmaddubsw``: u0 s0 + u1 s1 of neighbouring bytes as SHORTS, 32,767 at most."""
+        return self.intrinsic("llvm.x86.avx2.pmadd.ub.sw", SHORTS, [unsigned, signed])
+
+    def pair_sums(self, shorts: Value) -> Value:
+        """``vpmaddwd`` with ones: sums of neighbouring SHORTS as INTS."""
+        ones = self.constant(SHORTS, 1)
+        return self.intrinsic("llvm.x86.avx2.pmadd.wd", INTS, [shorts, ones])
+
+    def with_sign(self, value: Value, sign: Value) -> Value:
+        """``vpsignb``: value times the sign (-1, 0, 1) of each byte of ``sign``."""
+        return self.intrinsic("llvm.x86.avx2.psign.b", BYTES, [value, sign])
+
+    def intrinsic(self, name: str, result: Type, arguments: Sequence[Value]) -> Value:
+        known = self._module.globals.get(name)
+        if known is None:
+            signature = ir.FunctionType(result, [argument.type for argument in arguments])
+            known = ir.Function(self._module, signature, name)
+        return self._b.call(known, list(arguments))
+
+
+def _is_float(value: Value) -> bool:
+    return value.type in (FLOAT, FLOATS)
