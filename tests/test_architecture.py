@@ -38,7 +38,7 @@ def loaded_modules(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "tree_sitter", "uvicorn", "gguf"}
+HEAVY = {"numpy", "llvmlite", "websockets", "httpx", "tiktoken", "tree_sitter", "uvicorn", "gguf"}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "tree_sitter", "uv
         ("import sparkcode.cli.main", HEAVY | {"textual", "msgspec", "asyncio"}),
         # Textual's own TextArea imports tree_sitter where it is installed.
         ("import sparkcode.tui.app", HEAVY - {"tree_sitter"}),
-        ("import sparkcode.server.app", {"textual", "numpy", "numba"}),
+        ("import sparkcode.server.app", {"textual", "numpy", "llvmlite"}),
         ("import sparkcode.assistant.session", HEAVY | {"textual"}),
         ("import sparkcode.model.tokenizer", {"numpy", "textual"}),
         ("import sparkcode.wafer.profile", {"numpy", "textual", "asyncio"}),

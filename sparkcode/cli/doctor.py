@@ -37,7 +37,7 @@ PACKAGES = [
     "tiktoken",
     "pygments",
     "numpy",
-    "numba",
+    "llvmlite",
     "gguf",
     "click",
     "msgspec",

@@ -15,7 +15,7 @@ from sparkcode.cli.screen import run_screen
 from sparkcode.cli.themes import themes
 from sparkcode.errors import UsageError, WorkspaceError
 
-HEAVY = {"numpy", "numba", "websockets", "httpx", "tiktoken", "uvicorn", "gguf"}
+HEAVY = {"numpy", "llvmlite", "websockets", "httpx", "tiktoken", "uvicorn", "gguf"}
 """Textual's text area loads the bare ``tree_sitter`` binding by itself (3 ms), but no grammar."""
 
 
