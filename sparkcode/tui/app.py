@@ -24,6 +24,7 @@ from textual.screen import Screen
 
 from sparkcode.assistant.context import is_question
 from sparkcode.assistant.edits import Target
+from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.region import enclosing_region
 from sparkcode.assistant.session import Session
 from sparkcode.clock import Clock, LoopClock
@@ -41,7 +42,8 @@ from sparkcode.tui.widgets.prompt import Prompt
 
 _APPROVALS: Final = {"y": "accept", "n": "reject", "u": "undo"}
 _URGENT: Final = ("interrupt", "accept", "reject", "undo")
-_LEAVE: Final = "Ctrl+C again leaves (Up brings the prompt back)"
+_LEAVE: Final = "Ctrl+C again leaves"
+_CLEARED: Final = f"{_LEAVE} (Up brings the prompt back)"
 _ACTIONS: Final = frozenset(key.action.split("(")[0] for key in KEYS)
 
 
@@ -133,7 +135,7 @@ class SparkApp(App[None]):
             self._link.result()
         now = self._clock.now()
         self._gate.see(self.session.edit, now)
-        if self._stage.notice == _LEAVE and not self._gate.leaving(now):
+        if self._stage.notice in (_LEAVE, _CLEARED) and not self._gate.leaving(now):
             self._stage.notice = ""
         moved, due = self._stage.pump(now, self.size.width)
         if moved or due:
@@ -223,7 +225,9 @@ class SparkApp(App[None]):
         try:
             call()
         except SparkError as error:
-            self._stage.notice = str(error)
+            # Why an edit cannot be written stands beside the edit already.
+            known = one_line(str(error)) == self.session.edit_error
+            self._stage.notice = "" if known else str(error)
             return False
         self._stage.notice = ""
         return True
@@ -251,9 +255,10 @@ class SparkApp(App[None]):
             self.exit()
             return
         self.session.interrupt()
-        self._history.push(self._stage.prompt.text)
+        draft = self._stage.prompt.text
+        self._history.push(draft)
         self._stage.prompt.put("")
-        self._stage.notice = _LEAVE
+        self._stage.notice = _CLEARED if draft.strip() else _LEAVE
 
     def action_theme(self, name: str) -> None:
         """Use the theme called ``name``."""
@@ -286,6 +291,7 @@ class SparkApp(App[None]):
             known = pane is not None and pane.path in self.session.buffers
             if pane is not None and known and not is_question(instruction):
                 target = Target(pane.path, pane.region(enclosing_region))
+            self._stage.leave_turn(self._clock.now())
             self.session.submit(instruction, target)
         except SparkError as error:
             self._stage.notice = str(error)

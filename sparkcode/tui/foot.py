@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from sparkcode.assistant.edits import EditState
 from sparkcode.assistant.meter import StreamStats
+from sparkcode.assistant.preview import EditPreview
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.turn import Turn
 from sparkcode.tui.cells import visible
@@ -25,6 +29,32 @@ _LINKS: Final = {
     "reconnecting": "the link was lost, reconnecting ...",
     "down": "no engine, still trying",
 }
+_DROPPED: Final = ("dropped, nothing was written", "muted")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What is known of a turn's edit and speed just before the next turn replaces both."""
+
+    edit: EditState
+    previews: Mapping[str, EditPreview]
+    error: str
+    stats: StreamStats
+
+
+def leaving(session: Session, stats: StreamStats) -> Leaving:
+    """The newest turn's, now."""
+    return Leaving(session.edit, session.previews, session.edit_error, stats)
+
+
+def settled(turn: Turn, left: Leaving) -> list[Part]:
+    """The foot of a turn that is not the newest any more: an open edit of it was dropped."""
+    open_edit = left.edit in ("streaming", "pending")
+    label, style = _DROPPED if open_edit else _EDITS[left.edit]
+    rows = _files(left.previews, label, style)
+    if left.error and left.edit == "failed":
+        rows.append((f"✗ {visible(left.error)}", "bad"))
+    return rows + _ending(turn, left.stats)
 
 
 def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
@@ -42,15 +72,20 @@ def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
 
 def _edit(session: Session) -> list[Part]:
     label, style = _EDITS[session.edit]
-    rows = [
-        (f"± {visible(path)}  {counts(preview)}  {label}", style)
-        for path, preview in session.previews.items()
-    ]
+    rows = _files(session.previews, label, style)
     if session.edit_note:
         rows.append((f"! {visible(session.edit_note)}", "fair"))
-    if session.edit_error:
-        rows.append((f"✗ {visible(session.edit_error)}", "bad"))
+    if session.edit_error and session.edit != "rejected":
+        way_out = "; n rejects the edit" if session.edit == "pending" else ""
+        rows.append((f"✗ {visible(session.edit_error)}{way_out}", "bad"))
     return rows
+
+
+def _files(previews: Mapping[str, EditPreview], label: str, style: str) -> list[Part]:
+    return [
+        (f"± {visible(path)}  {counts(preview)}  {label}", style)
+        for path, preview in previews.items()
+    ]
 
 
 def _ending(turn: Turn, stats: StreamStats) -> list[Part]:

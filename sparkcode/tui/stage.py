@@ -17,7 +17,7 @@ from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.region import Region, enclosing_region
 from sparkcode.assistant.session import Session
 from sparkcode.tui.cells import visible
-from sparkcode.tui.foot import foot
+from sparkcode.tui.foot import Leaving, foot, leaving, settled
 from sparkcode.tui.history import History
 from sparkcode.tui.paint import Paint
 from sparkcode.tui.panes import Pane, Panes, counts
@@ -78,6 +78,8 @@ class Stage:
         self._tab: Pane | None = None
         self._foot: Sequence[Part] = ()
         self._foot_state: object = None
+        self._turns_shown = 0
+        self._leaving: Leaving | None = None
         self._file_state: object = None
 
     def use(self, paint: Paint) -> None:
@@ -116,13 +118,23 @@ class Stage:
         """The conversation; counts below it change with every token and are shown at HUD rate."""
         session = self.session
         phase = None if session.turn is None else session.turn.phase
-        state = (len(session.turns), phase, session.edit, session.link, self.notice)
+        link_ready = session.link.state == "ready"
+        progress = "" if link_ready else self.progress
+        what = (session.edit, session.edit_error, session.link, self.notice, progress)
+        state = (len(session.turns), phase, what)
         if due or state != self._foot_state:
             self._foot_state = state
-            waiting = session.link.state != "ready"
-            progress = self.progress if waiting else ""
             self._foot = foot(session, stats, self.notice or progress)
-        self.transcript.show(session.turns, self._foot, live=session.busy)
+        if len(session.turns) > self._turns_shown > 0 and self._leaving is not None:
+            self.transcript.settle(settled(session.turns[self._turns_shown - 1], self._leaving))
+        self._turns_shown = len(session.turns)
+        self._leaving = leaving(session, stats)
+        # Without a link nothing streams: then the end stands at the bottom, with all its reasons.
+        self.transcript.show(session.turns, self._foot, live=session.busy and link_ready)
+
+    def leave_turn(self, now: float) -> None:
+        """The next turn is about to be asked: keep what the newest one came to by ``now``."""
+        self._leaving = leaving(self.session, self.session.meter.stats(now))
 
     def mark_painted(self, now: float, revision: int) -> None:
         """A frame with ``revision`` is out.

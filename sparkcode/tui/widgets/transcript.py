@@ -63,6 +63,10 @@ class TurnRows:
         return self._foot[index - len(self._wrapper)]
 
 
+def _rows(parts: Sequence[Part], width: int) -> Sequence[Part]:
+    return [(row, style) for text, style in parts for row in wrap(text, width) or ("",)]
+
+
 class Transcript(LineView):
     """Shows turns; a welcome while there are none."""
 
@@ -76,8 +80,10 @@ class Transcript(LineView):
         self._blocks: list[TurnRows] = []
         self._starts: list[int] = []
         self._foot: Sequence[Part] = ()
+        self._below: Sequence[Part] = ()
+        """The foot in rows, while there is only the welcome above it."""
         self._feet: list[Sequence[Part]] = []
-        """The foot of each turn; older ones keep what theirs said last."""
+        """The foot of each turn; an older one keeps what it was settled on."""
         self._live = False
         self._wrapped_at = 0
         self._shown: object = None
@@ -85,7 +91,7 @@ class Transcript(LineView):
     @property
     def count(self) -> int:
         if not self._blocks:
-            return len(self._welcome) + len(self._foot)
+            return len(self._welcome) + len(self._below)
         return self._starts[-1] + len(self._blocks[-1])
 
     def show(self, turns: Sequence[Turn], foot: Sequence[Part], *, live: bool) -> None:
@@ -100,12 +106,21 @@ class Transcript(LineView):
         self._turns, self._foot, self._live = turns, foot, live
         self._wrap()
         self.resize_rows(live=live)
-        if self.following and turns:
-            self._follow(settled=settled)
+        self._follow(settled=settled)
         self.repaint()
 
+    def settle(self, foot: Sequence[Part]) -> None:
+        """What the newest turn shown ends with, before one more turn is shown."""
+        if self._feet:
+            self._feet[-1] = foot
+
     def _follow(self, *, settled: bool) -> None:
-        if self._live:
+        """Keep the end in the window; a welcome with nothing below it is read from its start."""
+        if not self.following:
+            return
+        if not self._blocks and not self._foot:
+            self.go(0)
+        elif self._live:
             self.reveal(self.count - 1)
         elif settled or self.top + self.height < self.count:
             self.go(self.count - self.height)
@@ -117,9 +132,8 @@ class Transcript(LineView):
             self._wrapped_at = width
             self._blocks.clear()
             self._starts.clear()
-            self._welcome = [
-                (row, style) for text, style in self._greeting for row in wrap(text, width)
-            ]
+            self._welcome = _rows(self._greeting, width)
+        self._below = () if self._turns else _rows(self._foot, width)
         for at in range(max(0, len(self._blocks) - 1), len(self._turns)):
             if at == len(self._feet):
                 self._feet.append(())
@@ -139,7 +153,7 @@ class Transcript(LineView):
             return self._blocks[at][y - self._starts[at]]
         if y < len(self._welcome):
             return self._welcome[y]
-        return self._foot[y - len(self._welcome)]
+        return self._below[y - len(self._welcome)]
 
     def look(self, y: int) -> Hashable:
         return self.row(y), self._badge(y)
@@ -167,5 +181,4 @@ class Transcript(LineView):
         super().on_resize(event)
         self._wrap()
         self.resize_rows(live=self._live)
-        if self.following and self._blocks:
-            self._follow(settled=True)
+        self._follow(settled=True)
