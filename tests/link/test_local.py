@@ -206,7 +206,8 @@ async def test_the_engine_does_not_outlive_an_owner_that_is_killed() -> None:
     assert alive(pid)
     owner.send_signal(signal.SIGKILL)
     await owner.wait()
-    assert await is_gone(pid, 2)
+    # That it goes is tested, not how fast a loaded machine sees it go.
+    assert await is_gone(pid, 20)
 
 
 # --- the dialer -----------------------------------------------------------------------------
