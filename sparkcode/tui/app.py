@@ -11,6 +11,7 @@ an instruction that was sent meanwhile goes out when the engine is there.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -116,6 +117,7 @@ class SparkApp(App[None]):
 
     def _start(self) -> None:
         """After the first frame: paint what there is, then connect."""
+        gc.enable()  # Off until here, so that the first frame does not wait for it.
         self._pump()
         self._link = asyncio.create_task(self.session.run(), name="session")
         self.set_interval(1 / PUMP_HZ, self._pump)

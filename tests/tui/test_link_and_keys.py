@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -254,5 +255,14 @@ def test_keys_in_one_burst_go_where_a_slow_typists_would(folder: Path) -> None:
             turn = screen.session.turn
             assert turn is not None
             assert (turn.instruction, turn.target) == ("shorter", "calc.py:8-12")
+
+    virtually(work)
+
+
+def test_garbage_is_collected_again_after_the_first_frame(folder: Path) -> None:
+    async def work() -> None:
+        gc.disable()
+        async with table(folder):
+            assert gc.isenabled()
 
     virtually(work)
