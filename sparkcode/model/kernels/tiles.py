@@ -51,9 +51,10 @@ TILE_ROWS = 64
 JOB_FIELDS = ("codes", "scales", "sums", "rows", "blocks", "out_stride", "parts", "count")
 """Addresses of the activations (see ``quantise``), T, blocks padded to pairs, bytes between rows
 of the result, address and number of the parts."""
-PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "unused")
+PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "done")
 """Address of ``multiply_<kind>``, of the records [groups, pairs], of the result's first column,
-groups a thread takes at once, and the counter that threads take them from."""
+groups a thread takes at once, the counter that threads take them from, and the count of those
+that are finished: who reads there that all are may read every result."""
 
 _FIELD_BYTES = 8
 _GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
@@ -136,7 +137,9 @@ def emit_multiply(module: ir.Module, kind: Kind) -> ir.Function:
     p = {name: e.load(I64, part, i * _FIELD_BYTES) for i, name in enumerate(PART_FIELDS)}
     j = {name: e.load(I64, job, i * _FIELD_BYTES) for i, name in enumerate(JOB_FIELDS)}
     totals = e.scratch(TILE_ROWS * _GROUP_BYTES)
-    next_group = e.add(part, PART_FIELDS.index("next") * _FIELD_BYTES)
+    next_group, done = (
+        e.add(part, PART_FIELDS.index(name) * _FIELD_BYTES) for name in ("next", "done")
+    )
     group_bytes = e.mul(p["pairs"], RECORD_BYTES[kind])
 
     def take() -> None:
@@ -166,6 +169,7 @@ def emit_multiply(module: ir.Module, kind: Kind) -> ir.Function:
             return ()
 
         e.repeat(e.tiles_of(j["rows"], TILE_ROWS), (), tile)
+        e.publish(done, count)
 
     e.forever(take)
     return e.function

@@ -87,6 +87,11 @@ class Emitter:
         pointer = self._b.inttoptr(counter, I64.as_pointer())
         return self._b.atomic_rmw("add", pointer, amount, "monotonic")
 
+    def publish(self, counter: Value, amount: Value) -> None:
+        """Add to the integer at address ``counter`` after everything written before: release."""
+        pointer = self._b.inttoptr(counter, I64.as_pointer())
+        self._b.atomic_rmw("add", pointer, amount, "release")
+
     def scratch(self, size: int) -> Value:
         """Address of ``size`` bytes on the stack, which live as long as the call."""
         with self._b.goto_entry_block():
