@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK, Kind
-from sparkcode.model.kernels.attend import emit_attend
 from sparkcode.model.kernels.vocabulary import (
     BYTES,
     FLOAT,
@@ -76,13 +75,12 @@ class _Activations:
 
 
 def emit_module() -> ir.Module:
-    """``quantise``, ``multiply_q4``, ``multiply_q5``, ``multiply_q8``, ``run`` and ``attend``."""
+    """``quantise``, ``multiply_q4``, ``multiply_q5``, ``multiply_q8`` and ``run``."""
     module = ir.Module("sparkcode")
     emit_quantise(module)
     for kind in RECORD_BYTES:
         emit_multiply(module, kind)
     emit_run(module)
-    emit_attend(module)
     return module
 
 
