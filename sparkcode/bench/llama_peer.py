@@ -1,10 +1,13 @@
-"""llama.cpp in a process of its own, asked in JSON lines. Run as a script, by any Python that has it.
+"""llama.cpp in a process of its own, asked in JSON lines; a script for any Python that has it.
 
 It imports nothing of this project. A line on stdin is a request, a line on stdout its answer:
 
-    {"do": "load", "path": FILE, "threads": N, "context": N, "logits": BOOL}  -> {"version", "system"}
-    {"do": "run", "ids": [..], "follow": [..]}  -> {"prefill_seconds", "ttft_seconds", "decode_seconds"}
-    {"do": "score", "ids": [..]}                -> {"nll_per_token"}
+    {"do": "load", "path": FILE, "threads": N, "context": N, "logits": BOOL}
+        -> {"version", "system"}
+    {"do": "run", "ids": [..], "follow": [..]}
+        -> {"prefill_seconds", "ttft_seconds", "decode_seconds"}
+    {"do": "score", "ids": [..]}
+        -> {"nll_per_token"}
 
 ``{"error": text}`` answers what failed. The process ends with its stdin.
 """
@@ -63,7 +66,7 @@ class Peer:
         llama.reset()
         llama.eval(ids)
         total = 0.0
-        for row, token in zip(llama.scores[: len(ids) - 1], ids[1:]):  # noqa: B905 (Python 3.9)
+        for row, token in zip(llama.scores[: len(ids) - 1], ids[1:], strict=True):
             row = row.astype(np.float64)
             top = row.max()
             total += top + np.log(np.exp(row - top).sum()) - row[token]

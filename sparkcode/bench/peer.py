@@ -1,4 +1,4 @@
-"""Another engine in a process of its own: its memory and its threads are idle while we measure ours.
+"""Another engine in a process of its own: its memory and threads are idle while ours are measured.
 
 It is asked in JSON lines (:mod:`sparkcode.bench.llama_peer` is the one that is shipped).
 """
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -37,7 +38,8 @@ class Peer:
     def __init__(self, command: Sequence[str], *, limit: float = ANSWER_SECONDS) -> None:
         """Start ``command``; each answer may take ``limit`` seconds."""
         self._limit = limit
-        self._errors = tempfile.TemporaryFile()
+        self._open = ExitStack()
+        self._errors = self._open.enter_context(tempfile.TemporaryFile())
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -47,7 +49,7 @@ class Peer:
                 encoding="utf-8",
             )
         except OSError as error:
-            self._errors.close()
+            self._open.close()
             raise EngineError(f"cannot start the peer {command[0]!r}: {error.strerror}") from error
         self.version = ""
 
@@ -62,7 +64,7 @@ class Peer:
     ) -> None:
         self._process.kill()
         with self._process:
-            self._errors.close()
+            self._open.close()
 
     def load(self, path: Path, *, threads: int, context: int, logits: bool = False) -> None:
         """Load a GGUF file; ``logits`` keeps those of every token, which ``score`` needs."""

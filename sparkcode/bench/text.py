@@ -16,6 +16,8 @@ from typing import Final
 
 import numpy as np
 
+from sparkcode.bench.machine import Target
+from sparkcode.bench.peer import Peer
 from sparkcode.errors import WorkspaceError
 from sparkcode.model.language_model import LanguageModel
 
@@ -99,3 +101,10 @@ def agreement(one: TextScore, other: TextScore) -> float:
     """Share of places where both would choose the same token."""
     pairs = zip(one.choices, other.choices, strict=True)
     return sum(a == b for a, b in pairs) / len(one.choices)
+
+
+def peer_score(command: Sequence[str], target: Target, ids: Sequence[int]) -> float:
+    """What the peer that ``command`` starts makes of ``ids``, in nats a token."""
+    with Peer(command) as peer:
+        peer.load(target.path, threads=target.threads, context=len(ids), logits=True)
+        return peer.score(ids)
