@@ -50,13 +50,13 @@ class Dot:
         if self._kind == "q5" and number == 0:
             word = e.cast(e.broadcast(I32, self._sums), e.shorts)
             products = e.minus(products, e.times_power(word, 4))
-        self._short = products if self._short is None else e.plus(self._short, products)
+        self._short = products if self._short is None else e.plus(e.pinned(self._short), products)
         if self._kind == "q6" and number % 2:
             self._add(e.pair_sums(self._short))
             self._short = None
 
     def _add(self, ints: Value) -> None:
-        self._total = ints if self._total is None else self._e.plus(self._total, ints)
+        self._total = ints if self._total is None else self._e.plus(self._e.pinned(self._total), ints)
 
     def result(self) -> Value:
         """The products with ``c - zero``, as floats."""
