@@ -18,8 +18,9 @@ from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
+from sparkcode.model.kernels.quantise import quantise_block
 from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
-from sparkcode.model.kernels.vocabulary import FLOATS, I64, INTS, LANES, Value
+from sparkcode.model.kernels.vocabulary import FLOATS, I64, LANES, Value
 
 NORM_FIELDS = (
     "next", "done", "x", "x_stride", "y", "y_stride", "rows", "weight", "inverse_size", "eps",
@@ -45,28 +46,12 @@ Addresses of cos and sin [R, S], of the places [R] of each row's first key in it
 positions [R], of attention's units, and of its partial results [R, splits, H, S + 8], and its
 scratch memory."""
 
-_SMALLEST = 1e-30
-"""As in the products' own rounding."""
 _SMALLEST_EXPONENT = -87.0
 """exp of less is no normal float32, and counts as zero."""
 _LN2 = (0.693359375, -2.12194440e-4)
 """ln 2 in two parts, the first short enough that its multiples are exact."""
 _EXP = (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 """Taylor's coefficients: within 2e-7 up to ln 2 / 2."""
-
-
-def quantise_block(e: StepEmitter, values: Sequence[Value], codes: Value) -> tuple[Value, Value]:
-    """Round 4 FLOATS to bytes at ``codes``; returns their scale and the bytes' sum."""
-    sizes = [e.magnitude(value) for value in values]
-    largest = e.largest(e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3])))
-    inverse = e.over(e.number(127.0), largest)
-    factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
-    total = e.constant(INTS, 0)
-    for part, value in enumerate(values):
-        rounded, ints = e.to_int8(e.times(value, factor))
-        e.store(rounded, codes, LANES * part)
-        total = e.plus(total, ints)
-    return e.over(largest, e.number(127.0)), e.total(total)
 
 
 class Rounded:
@@ -152,7 +137,6 @@ def emit_rope(module: ir.Module, style: str) -> ir.Function:
     record, step = e.arguments
     r, s = e.fields(record, ROPE_FIELDS), e.fields(step, STEP_FIELDS)
     scale = e.splat(e.float_at(record, ROPE_FIELDS, "scale"))
-    one = e.constant(FLOATS, 1.0)
     head_bytes = e.mul(r["vectors"], 32)
     half_bytes = e.mul(r["vectors"], 16)
     heads = e.mul(r["groups"], r["shared"])
@@ -199,7 +183,7 @@ def emit_rope(module: ir.Module, style: str) -> ir.Function:
             return ()
 
         e.repeat(r["shared"], (), query)
-        turn(e.add(heads, group), keys, one)
+        turn(e.add(heads, group), keys, e.constant(FLOATS, 1.0))
         first = e.mul(e.add(heads, e.add(r["groups"], group)), head_bytes)
         e.repeat(r["vectors"], (), value)
 
