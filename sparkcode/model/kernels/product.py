@@ -6,21 +6,20 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
-from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.instructions import AVX2, InstructionSet
+from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.team import Team
-from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
+from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
+from sparkcode.model.kernels.unpack import LAYOUTS
 from sparkcode.model.kernels.vocabulary import LANES
-from sparkcode.model.packed import RECORD_BYTES, ROWS, PackedMatrix
+from sparkcode.model.packed import ROWS, PackedMatrix
 
-CPU: Final = "x86-64-v3"
-"""LLVM's name for the least processor with AVX2 and half floats."""
 _CHUNK_BYTES = 1 << 16
 """Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
 evenly."""
@@ -35,13 +34,18 @@ class Kernel:
 
     copies = False
 
-    def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
-        """Compile for AVX2, or take the machine code from ``folder``."""
-        self._module = CompiledModule(
-            str(emit_module()), cpu=CPU, folder=folder, name="avx2", say=say
-        )
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int,
+        say: Callable[[str], None],
+        isa: InstructionSet = AVX2,
+    ) -> None:
+        """Compile for ``isa``, or take the machine code from ``folder``."""
+        self._module = load_kernels(isa, folder=folder, say=say)
         address = self._module.address
-        self.multiply = {kind: address(f"multiply_{kind}") for kind in RECORD_BYTES}
+        self.multiply = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}
         integer = ctypes.c_int64
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
