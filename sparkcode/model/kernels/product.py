@@ -6,30 +6,28 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
-from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.instructions import AVX2, InstructionSet
+from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.step import (
     CHUNK_BYTES,
     HEAD_SIZE_UNIT,
     STEP_FUNCTIONS,
     Functions,
     StepRunner,
-    emit_step,
 )
 from sparkcode.model.kernels.team import Team
-from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
+from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
+from sparkcode.model.kernels.unpack import LAYOUTS
 from sparkcode.model.layers import LayerRunner
-from sparkcode.model.packed import RECORD_BYTES, ROWS, PackedFile, PackedMatrix
+from sparkcode.model.packed import COLUMNS, ROWS, PackedFile, PackedMatrix
 from sparkcode.model.transformer import Runner
 
-CPU: Final = "x86-64-v3"
-"""LLVM's name for the least processor with AVX2 and half floats."""
 _ACTIVATION_BYTES = BLOCK + 4 + 4
 """Codes, scale and sum of a block."""
 _OUT = PART_FIELDS.index("out")
@@ -38,13 +36,18 @@ _OUT = PART_FIELDS.index("out")
 class Kernel:
     """The compiled functions and the threads that run them."""
 
-    def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
-        """Compile for AVX2, or take the machine code from ``folder``."""
-        self._module = CompiledModule(
-            str(emit_step(emit_module())), cpu=CPU, folder=folder, name="avx2", say=say
-        )
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int,
+        say: Callable[[str], None],
+        isa: InstructionSet = AVX2,
+    ) -> None:
+        """Compile for ``isa``, or take the machine code from ``folder``."""
+        self._module = load_kernels(isa, folder=folder, say=say)
         address = self._module.address
-        self.multiply = {kind: address(f"multiply_{kind}") for kind in RECORD_BYTES}
+        self.multiply = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}
         integer = ctypes.c_int64
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
@@ -70,7 +73,7 @@ class PackedProduct:
 
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
-        self._blocks = 2 * parts[0].records.shape[1]
+        self._blocks = 2 * -(-parts[0].shape[1] // COLUMNS)
         rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
@@ -85,10 +88,10 @@ class PackedProduct:
 
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
-        groups, pairs, record_bytes = part.records.shape
-        chunk = max(1, CHUNK_BYTES // (pairs * record_bytes))
+        groups, out = len(part.records), first_row * 4
+        chunk = max(1, CHUNK_BYTES * groups // part.records.nbytes)
         function = self._kernel.multiply[part.kind]
-        return function, part.records.ctypes.data, groups, pairs, first_row * 4, chunk, 0, 0
+        return function, part.records.ctypes.data, groups, self._blocks // 2, out, chunk, 0, 0
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""

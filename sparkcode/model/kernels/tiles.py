@@ -2,8 +2,9 @@
 
 A block of 32 weights of a row contributes ``(s a) * dot(c - zero, i)`` to its row's sum (``s``,
 ``c`` and ``zero`` as in :mod:`sparkcode.model.blocks`, ``a`` and ``i`` the activations of
-:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot product
-is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the blocks::
+:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot
+product is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the
+blocks::
 
     total = fma(dot, s * a, total)
     total = fma(-m, a * sum(i), total)
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from llvmlite import ir
 
@@ -74,6 +76,11 @@ class _Activations:
     scales: Value
     sums: Value
     rows: Value
+
+    def row(self, e: Emitter, t: int) -> _Activations:
+        """From row t on."""
+        scales, sums = e.add(self.scales, 4 * t), e.add(self.sums, 4 * t)
+        return _Activations(e.add(self.codes, BLOCK * t), scales, sums, self.rows)
 
     def after(self, e: Emitter, places: Value) -> _Activations:
         """``places`` further on; there are T to a block."""
@@ -167,10 +174,7 @@ def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
     ) -> Sequence[Value]:
         source, row = PackedBlock(e, kind, record, block), x.after(e, e.add(first, block))
         (dots,) = _dots(e, kind, source, row, 1)
-        return [
-            _add(e, source, row, (0, half), dots[half].result(), totals[half], layout.minima)
-            for half in e.halves
-        ]
+        return [_add(e, source, row, half, dots[half], totals[half]) for half in e.halves]
 
     def each(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
         record = _record(e, records, index)
@@ -239,8 +243,7 @@ def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: V
     count, _ = e.divide(x.rows, e.whole(largest))
     e.when_any(count, lambda: e.repeat(count, (), whole))
     for size in e.isa.tiles[1:]:
-        first = e.bits(x.rows, -2 * size)
-        e.when_any(e.bits(x.rows, size), lambda first=first, size=size: tile(first, size))
+        e.when_any(e.bits(x.rows, size), partial(tile, e.bits(x.rows, -2 * size), size))
 
 
 def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value], size: int) -> None:
@@ -249,14 +252,14 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
     layout = LAYOUTS[kind]
 
     def block(n: Value, _: Sequence[Value]) -> Sequence[Value]:
-        source = ScratchBlock(e, e.at(scratch, n, SCRATCH_BYTES))
+        source = ScratchBlock(e, kind, e.at(scratch, n, SCRATCH_BYTES))
         row = x.after(e, e.mul(n, x.rows))
         dots = _dots(e, kind, source, row, size)
         for t in range(size):
             for half in e.halves:
                 at = e.add(totals, _GROUP_BYTES * t + e.half_bytes * half)
-                dot, total = dots[t][half].result(), e.load(e.floats, at)
-                e.store(_add(e, source, row, (t, half), dot, total, layout.minima), at)
+                total = e.load(e.floats, at)
+                e.store(_add(e, source, row.row(e, t), half, dots[t][half], total), at)
         return ()
 
     e.repeat(e.whole(layout.blocks), (), block)
@@ -277,23 +280,14 @@ def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int)
     return dots
 
 
-def _add(
-    e: Wide,
-    source: Source,
-    x: _Activations,
-    place: tuple[int, int],
-    dot: Value,
-    total: Value,
-    minima: bool,
-) -> Value:
-    """``total`` and the contribution of one half with row ``place[0]``."""
-    t, half = place
-    a = e.broadcast(FLOAT, x.scales, 4 * t)
-    total = e.fused(dot, e.times(source.scale(half), a), total)
-    if not minima:
+def _add(e: Wide, source: Source, x: _Activations, half: int, dot: Dot, total: Value) -> Value:
+    """``total`` and the contribution of one half with the first row of ``x``."""
+    a = e.broadcast(FLOAT, x.scales)
+    total = e.fused(dot.result(), e.times(source.scale(half), a), total)
+    minimum = source.minimum(half)
+    if minimum is None:
         return total
-    sums = e.to_floats(e.both_sums(e.add(x.sums, 4 * t)))
-    return e.fused(source.minimum(half), e.times(sums, a), total)
+    return e.fused(minimum, e.times(e.to_floats(e.both_sums(x.sums)), a), total)
 
 
 def _record(e: Wide, records: _Records, index: Value) -> Value:

@@ -71,8 +71,8 @@ class Source(Protocol):
         """8 or 16 floats."""
         ...
 
-    def minimum(self, half: int) -> Value:
-        """-m of the same rows, for kinds that have minima."""
+    def minimum(self, half: int) -> Value | None:
+        """-m of the same rows; None for kinds without minima."""
         ...
 
 
@@ -141,8 +141,10 @@ class PackedBlock:
         counts = e.load_counts(e.at(self.record, self.block, ROWS, 64), half)
         return e.times(e.load_halves(self.record, half), counts)
 
-    def minimum(self, half: int) -> Value:
+    def minimum(self, half: int) -> Value | None:
         e = self.e
+        if not LAYOUTS[self.kind].minima:
+            return None
         if self.kind == "q4":
             return e.negative(e.load_halves(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
         counts = e.load_counts(e.at(self.record, self.block, ROWS, 192), half)
@@ -154,6 +156,7 @@ class ScratchBlock:
     """A block that :func:`write_scratch` has unpacked at ``start``."""
 
     e: Wide
+    kind: RecordKind
     start: Value
 
     def pair(self, number: int, half: int) -> tuple[Value, Value]:
@@ -164,7 +167,9 @@ class ScratchBlock:
     def scale(self, half: int) -> Value:
         return self.e.load(self.e.floats, self.start, _SCALES_AT + self.e.half_bytes * half)
 
-    def minimum(self, half: int) -> Value:
+    def minimum(self, half: int) -> Value | None:
+        if not LAYOUTS[self.kind].minima:
+            return None
         return self.e.load(self.e.floats, self.start, _MINIMA_AT + self.e.half_bytes * half)
 
 
@@ -178,6 +183,6 @@ def write_scratch(source: PackedBlock, start: Value) -> None:
                 e.store(vector, start, at + _VECTOR * n)
     for half in e.halves:
         e.store(source.scale(half), start, _SCALES_AT + e.half_bytes * half)
-        if LAYOUTS[source.kind].minima:
-            e.store(source.minimum(half), start, _MINIMA_AT + e.half_bytes * half)
-
+        minimum = source.minimum(half)
+        if minimum is not None:
+            e.store(minimum, start, _MINIMA_AT + e.half_bytes * half)

@@ -349,4 +349,4 @@ class Emitter:
 
 def _is_float(value: Value) -> bool:
     kind = value.type
-    return (kind.element if isinstance(kind, ir.VectorType) else kind) == FLOAT
+    return FLOAT in (kind, getattr(kind, "element", None))

@@ -94,14 +94,14 @@ class Wide(Emitter):
 
     def _plain_dot(self, unsigned: Value, signed: Value) -> Value:
         """Four products of neighbouring bytes added up, for any processor."""
-        wide = ir.VectorType(I32, 4 * self.isa.lanes)
-        products = self._b.mul(self._b.zext(unsigned, wide), self._b.sext(signed, wide))
-        parts = []
+        b = self._b
+        left, right = (self.cast(value, self.ints) for value in (unsigned, signed))
+        total = self.constant(self.ints, 0)
         for place in range(4):
-            lanes = [4 * lane + place for lane in range(self.isa.lanes)]
-            order = ir.Constant(self.ints, [ir.Constant(I32, n) for n in lanes])
-            parts.append(self._b.shuffle_vector(products, products, order))
-        return self._b.add(self._b.add(parts[0], parts[1]), self._b.add(parts[2], parts[3]))
+            down, up, top = (self.constant(self.ints, n) for n in (8 * place, 24 - 8 * place, 24))
+            byte = b.and_(b.lshr(left, down), self.constant(self.ints, 255))
+            total = b.add(total, b.mul(byte, b.ashr(b.shl(right, up), top)))
+        return total
 
 
 def bit_type(lanes: int) -> ir.Type:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llvmlite import ir
 
 from sparkcode.model.kernels.compiled import CompiledModule
-from sparkcode.model.kernels.product import CPU
+from sparkcode.model.kernels.instructions import AVX2
 from sparkcode.model.kernels.vocabulary import BYTES, FLOATS, I64, SHORTS, Emitter, Value
 from tests.model.kernels.scalar import needs_avx2
 
@@ -31,7 +31,7 @@ class Function:
         body(e, e.arguments)
         e.finish()
         self._code = CompiledModule(
-            str(module), cpu=CPU, folder=folder, name="test", say=lambda _: None
+            str(module), cpu=AVX2.cpu, folder=folder, name="test", say=lambda _: None
         )
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)
         self._function = kind(self._code.address("test"))
