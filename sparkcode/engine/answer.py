@@ -71,14 +71,14 @@ class Answer:
         """
         self._sim_time = sim_time
         timer = self._tools.timer
-        rows, draft, wall = first, (), Step(sim_time)
+        rows, wall = first, Step(sim_time)
+        draft: tuple[int, ...] = ()
         while True:
             began = timer()
             held = len(seat.cache) - len(draft)
             steps, tokens = self._say(rows, draft)
             seat.cache.trim(held + len(tokens) - 1)
             spent = timer() - began
-            self._speculator.accept(tokens, draft)
             if not self._over:
                 room = min(self._tools.scheduler.draft_room(), self._room())
                 draft = self._speculator.propose(room, self._tools.scheduler.cost)
@@ -116,8 +116,8 @@ class Answer:
             steps.append(self._step(token))
             if self._over:
                 break
-        accepted = self._speculator.accepted + len(tokens) - 1
-        steps[-1] = replace(steps[-1], usage=self._counted(accepted))
+        self._speculator.accept(tokens, draft)
+        steps[-1] = replace(steps[-1], usage=self._counted())
         return [*(replace(step, more=True) for step in steps[:-1]), steps[-1]], tokens
 
     def _step(self, token: int) -> Step:
@@ -129,12 +129,12 @@ class Answer:
         self._complete = self._complete or self._sink.full
         return Step(self._sim_time, piece, 1, channel, usage=self._usage)
 
-    def _counted(self, accepted: int) -> TokenUsage:
+    def _counted(self) -> TokenUsage:
         self._usage = replace(
             self._usage,
             passes=self._passes,
             drafted_tokens=self._speculator.drafted,
-            accepted_tokens=accepted,
+            accepted_tokens=self._speculator.accepted,
         )
         return self._usage
 

@@ -62,6 +62,8 @@ class Plan:
     """Most tokens that may be generated."""
     original: tuple[int, ...] = ()
     """Tokens that the answer probably copies."""
+    head: int = 0
+    """Leading tokens of ``ids`` that every prompt of its kind has."""
 
 
 class SparkEngine:
@@ -114,6 +116,8 @@ class SparkEngine:
         tools = Tools(self._model.tokenizer, self._scheduler, self._profile.cost, self._timer)
         try:
             sim_time, logits = yield from self._prefill(plan.ids, seat)
+            if plan.head:
+                self._caches.pin(seat.cache, plan.head)
             answer = Answer(
                 tools,
                 plan.sink,
@@ -152,7 +156,8 @@ class SparkEngine:
         ids = self._encode(edit_prompt(task))
         region = len(self._model.tokenizer.encode(task.region_text))
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
-        return Plan(ids, PatchSink(task), limit, self._original(task))
+        head = len(self._encode(edit_head()))
+        return Plan(ids, PatchSink(task), limit, self._original(task), head)
 
     def _original(self, task: EditTask) -> tuple[int, ...]:
         """What an edit that changes nothing would say, up to the end of the answer."""
@@ -188,9 +193,7 @@ class SparkEngine:
             )
         return control_id
 
-    def _prefill(
-        self, ids: list[int], seat: Seat
-    ) -> Generator[Step, None, tuple[float, F32]]:
+    def _prefill(self, ids: list[int], seat: Seat) -> Generator[Step, None, tuple[float, F32]]:
         """Steps without text while the prompt is evaluated.
 
         Returns its simulated seconds and the logits [1, V] after it.

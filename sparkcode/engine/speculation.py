@@ -1,8 +1,9 @@
-"""Speculative decoding that changes nothing but the speed (Leviathan et al. 2023; Chen et al. 2023).
+"""Speculative decoding that changes nothing but the speed.
 
-One pass scores the last known token and a draft behind it. Row by row a token is chosen as it
-always is; while it equals the draft's, the next row is already there. So a pass brings one token
-more than the draft got right, and the tokens are those of plain decoding, one for one.
+One pass scores the last known token and a draft behind it (Leviathan et al. 2023; Chen et al.
+2023). Row by row a token is chosen as it always is; while it equals the draft's, the next row is
+already there. So a pass brings one token more than the draft got right, and the tokens are those of
+plain decoding, one for one.
 
 This holds for sampling too. The published rule accepts a drafted token *x* with probability
 ``p(x)`` (for a draft without randomness of its own) and draws from ``p`` without *x*, renormalised,
@@ -25,7 +26,9 @@ MAX_ROWS: Final = MAX_DRAFT + 1
 Row = TypeVar("Row")
 
 
-def chosen(rows: Iterable[Row], draft: Sequence[int], choose: Callable[[Row], int]) -> Iterator[int]:
+def chosen(
+    rows: Iterable[Row], draft: Sequence[int], choose: Callable[[Row], int]
+) -> Iterator[int]:
     """Tokens that ``rows`` bring, at least one; the row behind each right token of the draft is
     used. Lazy: a caller that has enough leaves the random state as plain decoding would.
     """
