@@ -133,7 +133,7 @@ def test_an_error_ends_only_its_own_of_several() -> None:
 
         hub = make_hub(StepEngine(steps, concurrent=8))
         bad, good = hub.start(REQUEST), hub.start(REQUEST)
-        assert await asyncio.gather(read(bad), read(good)) == [["a"], ["a", "b ", ""]]
+        assert list(await asyncio.gather(read(bad), read(good))) == [["a"], ["a", "b ", ""]]
         assert str(bad.error) == "mine"
         assert good.error is None
 
