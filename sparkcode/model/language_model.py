@@ -54,6 +54,8 @@ class LanguageModel:
     """The file's name without its suffix."""
     tokenizer: Tokenizer
     weights: Weights = field(repr=False)
+    exact: bool = True
+    """Whether a row's logits are the same bits whatever other rows its step has."""
 
     @property
     def config(self) -> ModelConfig:
@@ -126,7 +128,7 @@ def load(
         say(f"{error}; packing the weights again")
         packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True)
         weights = _weights(packed, backend)
-    return LanguageModel(path.stem, tokenizer, weights)
+    return LanguageModel(path.stem, tokenizer, weights, exact=choice.name != "numpy")
 
 
 def _weights(packed: PackedFile, backend: Backend) -> Weights:
