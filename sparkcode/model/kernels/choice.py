@@ -16,11 +16,12 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from sparkcode.errors import ConfigError
-from sparkcode.model.blocks import F32
 from sparkcode.model.kernels.instructions import INSTRUCTION_SETS
 from sparkcode.model.kernels.team import available_threads
-from sparkcode.model.ops import DenseMatrix, Matrix, attention
-from sparkcode.model.packed import PackedMatrix
+from sparkcode.model.layers import LayerRunner
+from sparkcode.model.ops import DenseMatrix, attention
+from sparkcode.model.packed import PackedFile, PackedMatrix
+from sparkcode.model.transformer import Runner
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
 KernelName = Literal["avx512", "avxvnni", "avx2", "numpy"]
@@ -34,30 +35,23 @@ NEEDED: Final[dict[KernelName, frozenset[str]]] = {
 
 
 class Backend(Protocol):
-    """Makes weights that multiply themselves."""
+    """What multiplies."""
 
-    copies: bool
-    """Whether the packed records are no longer needed afterwards."""
-
-    def matrix(self, parts: Sequence[PackedMatrix]) -> Matrix:
-        """Matrices [n, K] below one another as one [N, K]."""
-        ...
-
-    def attention(self, q: F32, keys: F32, values: F32) -> F32:
-        """As :func:`sparkcode.model.ops.attention`."""
+    def runner(self, packed: PackedFile) -> Runner:
+        """A packed model's layers, ready to run."""
         ...
 
 
 class DenseBackend:
     """Expands the weights to float32 for BLAS."""
 
-    copies = True
+    def runner(self, packed: PackedFile) -> LayerRunner:
+        return LayerRunner(packed, expand, attention=attention, copies=True)
 
-    def matrix(self, parts: Sequence[PackedMatrix]) -> DenseMatrix:
-        return DenseMatrix(np.concatenate([part.dense() for part in parts]))
 
-    def attention(self, q: F32, keys: F32, values: F32) -> F32:
-        return attention(q, keys, values)
+def expand(parts: Sequence[PackedMatrix]) -> DenseMatrix:
+    """Matrices [n, K] below one another as one [N, K] of float32."""
+    return DenseMatrix(np.concatenate([part.dense() for part in parts]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +95,22 @@ def choose_kernel(environ: Mapping[str, str], features: frozenset[str]) -> Choic
     )
 
 
-def make_backend(choice: Choice, *, folder: Path, say: Callable[[str], None]) -> Backend:
-    """Make a kernel ready; machine code is kept in ``folder``.
+def make_backend(
+    choice: Choice, *, folder: Path, say: Callable[[str], None], threads: int | None = None
+) -> Backend:
+    """Make a kernel ready; machine code is kept in ``folder``. ``numpy`` has BLAS's own threads.
 
     One that proves wrong when it is compiled is not used, but the next that this processor can run.
     """
     features = processor_features()
-    first = KERNELS.index(choice.name)
-    for isa in INSTRUCTION_SETS[first:]:
+    for isa in INSTRUCTION_SETS[KERNELS.index(choice.name) :]:
         if isa.name != choice.name and not isa.needs <= features:
             continue
         from sparkcode.model.kernels.compiled import KernelError
         from sparkcode.model.kernels.product import Kernel
 
         try:
-            return Kernel(folder, isa=isa, threads=available_threads(), say=say)
+            return Kernel(folder, isa=isa, threads=threads or available_threads(), say=say)
         except KernelError as error:
             say(f"{error}; it is not used")
     return DenseBackend()

@@ -8,6 +8,7 @@ from pathlib import Path
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.instructions import InstructionSet
 from sparkcode.model.kernels.selftest import wrong_product
+from sparkcode.model.kernels.step import emit_step
 from sparkcode.model.kernels.tiles import emit_module
 
 
@@ -16,7 +17,7 @@ def load_kernels(
 ) -> CompiledModule:
     """All functions; raises KernelError where newly compiled ones prove wrong."""
     return CompiledModule(
-        lambda: str(emit_module(isa)),
+        lambda: str(emit_step(emit_module(isa))),
         cpu=isa.cpu,
         folder=folder,
         name=isa.name,

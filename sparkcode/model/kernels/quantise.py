@@ -36,7 +36,8 @@ def emit_quantise(module: ir.Module) -> ir.Function:
         def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
             at = e.add(first, e.mul(index, BLOCK * 4))
             place = e.mul(e.add(e.mul(index, rows), t), 4)
-            scale, total = quantise_block(e, at, e.add(own, e.mul(index, step)))
+            values = [e.load(FLOATS, at, 32 * part) for part in range(4)]
+            scale, total = quantise_block(e, values, e.add(own, e.mul(index, step)))
             e.store(scale, e.add(scales, place))
             e.store(total, e.add(sums, place))
             return ()
@@ -48,9 +49,8 @@ def emit_quantise(module: ir.Module) -> ir.Function:
     return e.finish()
 
 
-def quantise_block(e: Emitter, x: Value, codes: Value) -> tuple[Value, Value]:
-    """Round 32 floats to bytes; returns their scale and pair sums."""
-    values = [e.load(FLOATS, x, 32 * part) for part in range(4)]
+def quantise_block(e: Emitter, values: Sequence[Value], codes: Value) -> tuple[Value, Value]:
+    """Round 4 of FLOATS to bytes at ``codes``; returns their scale and pair sums."""
     sizes = [e.magnitude(value) for value in values]
     largest = e.largest(e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3])))
     inverse = e.over(e.number(127.0), largest)

@@ -33,7 +33,6 @@ from functools import partial
 from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
-from sparkcode.model.kernels.attend import emit_attend
 from sparkcode.model.kernels.dots import Dot
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.quantise import emit_quantise
@@ -105,13 +104,12 @@ class _Records:
 
 
 def emit_module(isa: InstructionSet = AVX2) -> ir.Module:
-    """``quantise``, ``multiply_<kind>`` for each kind, ``run`` and ``attend``."""
+    """``quantise``, ``multiply_<kind>`` for each kind, and ``run``."""
     module = ir.Module("sparkcode")
     emit_quantise(module)
     for kind in LAYOUTS:
         emit_multiply(module, kind, isa)
     emit_run(module)
-    emit_attend(module)
     return module
 
 
