@@ -103,8 +103,7 @@ def make_backend(
     One that proves wrong when it is compiled is not used, but the next that this processor can run.
     """
     features = processor_features()
-    first = KERNELS.index(choice.name)
-    for isa in INSTRUCTION_SETS[first:]:
+    for isa in INSTRUCTION_SETS[KERNELS.index(choice.name) :]:
         if isa.name != choice.name and not isa.needs <= features:
             continue
         from sparkcode.model.kernels.compiled import KernelError

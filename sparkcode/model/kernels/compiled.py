@@ -70,7 +70,7 @@ class CompiledModule:
 
 
 def target_machine(cpu: str) -> llvm.TargetMachine:
-    """LLVM's code generator for a processor: its name, and features (``+f`` or ``-f``) by commas."""
+    """LLVM's code generator for a processor: its name, then features (``+f``, ``-f``) by commas."""
     name, _, features = cpu.partition(",")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

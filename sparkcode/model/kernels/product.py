@@ -44,7 +44,7 @@ class Kernel:
         say: Callable[[str], None],
         isa: InstructionSet = AVX2,
     ) -> None:
-        """Compile for ``isa``, or take the machine code from ``folder``."""
+        """Compile for ``isa``, or take the machine code from ``folder``; KernelError if it errs."""
         self._module = load_kernels(isa, folder=folder, say=say)
         address = self._module.address
         self.multiply = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}

@@ -12,10 +12,10 @@ blocks::
 One row of activations and many go through the same operations in the same order, so a batch's rows
 equal single ones bit for bit.
 
-**One row** waits for memory: weights are unpacked into registers, used and forgotten, and the sums
-of 16 rows stay in registers. **More rows** share the unpacking: a record's codes and scales go into
-a scratch of a few hundred bytes in the L1 cache, and tiles of activations pass over it. A tile of
-4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
+**One or two rows** wait for memory: weights are unpacked into registers, used and forgotten, and
+the sums stay in registers as well. **More rows** share the unpacking: a record's codes and scales
+go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
+of 4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
 times and a broadcast activation for all 16 rows. Its float sums lie in the L1 cache: they are
 touched once a block. Up to the number of rows where arithmetic takes as long as the weights take
 to arrive, further rows cost nothing.
@@ -38,8 +38,8 @@ from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.quantise import emit_quantise
 from sparkcode.model.kernels.unpack import (
     LAYOUTS,
-    PAIRS,
     SCRATCH_BYTES,
+    VECTORS,
     PackedBlock,
     RecordKind,
     ScratchBlock,
@@ -64,6 +64,7 @@ _FIELD_BYTES = 8
 _GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
 _CACHE_LINE_BYTES = 64
 _UNROLLED = 2  # blocks
+_FEW = (1, 2)  # rows
 _PREFETCH_BYTES = 4096
 """How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
 
@@ -140,11 +141,11 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
                 column = e.add(p["out"], e.mul(own, _GROUP_BYTES))
                 out = e.add(column, e.mul(row, j["out_stride"]))
                 records = _Records(kind, e.add(p["records"], e.mul(own, group_bytes)), count)
+                place = out, j["out_stride"]
                 e.choose(
                     x.rows,
-                    1,
-                    lambda: _one_row(e, records, x, out),
-                    lambda: _rows(e, records, x, room, (out, j["out_stride"])),
+                    {size: partial(_few_rows, e, records, x, size, place) for size in _FEW},
+                    partial(_rows, e, records, x, room, place),
                 )
                 return ()
 
@@ -165,16 +166,24 @@ def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> _Activations:
     return first.after(e, e.mul(row, job["blocks"]))
 
 
-def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
-    """One row of activations: the sums stay in registers."""
+def _few_rows(
+    e: Wide, records: _Records, x: _Activations, size: int, place: tuple[Value, Value]
+) -> None:
+    """One or two rows of activations: weights and sums stay in registers."""
     kind, layout = records.kind, LAYOUTS[records.kind]
+    out, stride = place
+    sums = [(t, half) for t in range(size) for half in e.halves]
 
     def add(
         record: Value, first: Value, block: Value | int, totals: Sequence[Value]
     ) -> Sequence[Value]:
-        source, row = PackedBlock(e, kind, record, block), x.after(e, e.add(first, block))
-        (dots,) = _dots(e, kind, source, row, 1)
-        return [_add(e, source, row, half, dots[half], totals[half]) for half in e.halves]
+        source = PackedBlock(e, kind, record, block)
+        rows = x.after(e, e.mul(e.add(first, block), size))
+        dots = _dots(e, kind, source, rows, size)
+        return [
+            _add(e, source, rows.row(e, t), half, dots[t][half], total)
+            for (t, half), total in zip(sums, totals, strict=True)
+        ]
 
     def each(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
         record = _record(e, records, index)
@@ -185,9 +194,9 @@ def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
             return totals
         return e.repeat(e.whole(layout.blocks), totals, lambda n, old: add(record, first, n, old))
 
-    totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in e.halves], each)
-    for half in e.halves:
-        e.store(totals[half], out, e.half_bytes * half)
+    totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in sums], each)
+    for (t, half), total in zip(sums, totals, strict=True):
+        e.store(total, e.add(out, e.mul(stride, t)), e.half_bytes * half)
 
 
 def _rows(
@@ -268,15 +277,13 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
 def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int) -> list[list[Dot]]:
     """A block's integer products with ``size`` rows: [size][halves]."""
     dots = [[Dot(e, kind, e.add(x.sums, 4 * t)) for _ in e.halves] for t in range(size)]
-    for pair in range(PAIRS):
-        vectors = [source.pair(pair, half) for half in e.halves]
-        for n in (0, 1):
-            number = 2 * pair + n
-            for t in range(size):
-                word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
-                activations = e.cast(word, e.bytes)
-                for half in e.halves:
-                    dots[t][half].take(number, vectors[half][n], activations)
+    for number in range(VECTORS):
+        vectors = [source.vector(number, half) for half in e.halves]
+        for t in range(size):
+            word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
+            activations = e.cast(word, e.bytes)
+            for half in e.halves:
+                dots[t][half].take(number, vectors[half], activations)
     return dots
 
 

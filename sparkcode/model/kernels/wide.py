@@ -51,6 +51,12 @@ class Wide(Emitter):
         """The number at an address in every lane."""
         return self.splat(self.load(kind, address, offset), self.isa.lanes)
 
+    def moved(self, value: Value, bits: int) -> Value:
+        """Bytes shifted up, or down where ``bits`` is negative: as by ``up`` and ``down``."""
+        if bits == 0:
+            return value
+        return self.up(value, bits) if bits > 0 else self.down(value, -bits)
+
     def negative(self, value: Value) -> Value:
         """-value, of floats."""
         return self._b.fneg(value)
