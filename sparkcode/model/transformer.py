@@ -28,7 +28,8 @@ from sparkcode.model.ops import (
     rope_angles,
     swiglu,
 )
-from sparkcode.model.packed import PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
 _PRODUCTS = (

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkcode.errors import WeightsError
-from sparkcode.model.blocks import BLOCK, EXACT_KINDS, F32, Blocks, Kind, exact_blocks, round_to_q8
+from sparkcode.model.blocks import BLOCK, F32, Kind, Quantised
+from sparkcode.model.ggml import EXACT_KINDS, READABLE, decode, exact_blocks
+from sparkcode.model.rounding import round_to
 from sparkcode.model.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
@@ -86,22 +88,18 @@ class RawTensor:
 
     def values(self, first: int, last: int) -> F32:
         """Rows ``first`` to ``last`` (exclusive) as numbers."""
-        from gguf import GGMLQuantizationType, dequantize
-
-        try:
-            rows = dequantize(self.data[first:last], GGMLQuantizationType[self.encoding])
-        except NotImplementedError as error:
+        if self.encoding not in READABLE:
             raise WeightsError(
                 f"tensor {self.name!r} is encoded as {self.encoding!r}, which cannot be read: "
-                "use a file with F16, Q8_0, Q5_0, Q4_0 or K-quants"
-            ) from error
-        return np.asarray(rows, dtype=np.float32)
+                f"use a file with {', '.join(sorted(READABLE))}"
+            )
+        return decode(self.encoding, self.data[first:last])
 
-    def blocks(self, first: int, last: int) -> Blocks:
+    def blocks(self, first: int, last: int) -> Quantised:
         """Rows ``first`` to ``last`` (exclusive) as codes and scales."""
         if self.encoding in EXACT_KINDS:
             return exact_blocks(self.encoding, self.data[first:last])
-        return round_to_q8(self.values(first, last))
+        return round_to("q8", self.values(first, last))
 
 
 @dataclass(frozen=True, slots=True)

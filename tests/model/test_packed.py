@@ -13,53 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkcode.errors import WeightsError
-from sparkcode.model.blocks import Blocks, Kind
-from sparkcode.model.packed import (
-    LAYOUT_VERSION,
-    RECORD_BYTES,
-    PackedFile,
-    PackedMatrix,
-    open_packed,
-    pack_records,
-    packed_path,
-)
+from sparkcode.model.packed import LAYOUT_VERSION, PackedFile, open_packed, packed_path
 from sparkcode.model.weights import read_gguf
-from tests.model.test_blocks import random_blocks, weights_of
 from tests.model.tiny import TinyModel
-
-kinds = st.sampled_from(sorted(RECORD_BYTES))
-
-
-@given(kinds, st.integers(1, 40), st.integers(1, 5), st.integers(0, 9), st.data())
-@settings(deadline=None)
-def test_records_give_the_weights_back_exactly(
-    kind: Kind, rows: int, blocks: int, seed: int, data: st.DataObject
-) -> None:
-    source = random_blocks(kind, rows, blocks, seed)
-    records = pack_records(source)
-    assert records.shape == (-(-rows // 16), -(-blocks // 2), RECORD_BYTES[kind])
-    matrix = PackedMatrix(kind, (rows, blocks * 32), records)
-    expected = weights_of(source)
-    np.testing.assert_array_equal(matrix.dense(), expected)
-    ids = data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=5))
-    np.testing.assert_array_equal(matrix.rows(ids), expected[ids])
-
-
-def test_many_records_are_expanded_piece_by_piece() -> None:
-    source = random_blocks("q5", 16 * 1100, 2, 3)
-    matrix = PackedMatrix("q5", source.codes.shape, pack_records(source))
-    np.testing.assert_array_equal(matrix.dense(), weights_of(source))
-
-
-def test_a_record_is_laid_out_as_documented() -> None:
-    codes = np.arange(16 * 64, dtype=np.int64).reshape(16, 64) % 256
-    scales = np.arange(32, dtype=np.float16).reshape(16, 2)
-    record = pack_records(Blocks("q8", codes.astype(np.uint8), scales))[0, 0]
-    halves = record[:64].view(np.float16).reshape(2, 16)
-    np.testing.assert_array_equal(halves, scales.T)
-    vectors = record[64:].reshape(2, 8, 16, 4)
-    row, block, j, lane = 5, 1, 3, 2
-    assert vectors[block, j, row, lane] == codes[row, block * 32 + 4 * j + lane]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +24,9 @@ def test_a_record_is_laid_out_as_documented() -> None:
         (Type.Q8_0, 0),
         (Type.Q5_0, 0),
         (Type.Q4_0, 0),
-        (Type.Q4_K, 2e-3),
+        (Type.Q4_K, 0),
         (Type.Q6_K, 5e-3),
-        (Type.Q4_1, 5e-3),
+        (Type.Q4_1, 0),
         (Type.F16, 5e-3),
         (Type.BF16, 5e-3),
         (Type.F32, 5e-3),

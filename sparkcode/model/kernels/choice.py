@@ -19,7 +19,7 @@ from sparkcode.errors import ConfigError
 from sparkcode.model.blocks import F32
 from sparkcode.model.kernels.team import available_threads
 from sparkcode.model.ops import DenseMatrix, Matrix, attention
-from sparkcode.model.packed import PackedMatrix
+from sparkcode.model.records import PackedMatrix
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
 KernelName = Literal["avx2", "numpy"]

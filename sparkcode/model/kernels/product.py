@@ -17,7 +17,7 @@ from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
 from sparkcode.model.kernels.vocabulary import LANES
-from sparkcode.model.packed import RECORD_BYTES, ROWS, PackedMatrix
+from sparkcode.model.records import RECORD_BYTES, ROWS, PackedMatrix
 
 CPU: Final = "x86-64-v3"
 """LLVM's name for the least processor with AVX2 and half floats."""

@@ -43,7 +43,7 @@ from sparkcode.model.kernels.vocabulary import (
     Emitter,
     Value,
 )
-from sparkcode.model.packed import RECORD_BYTES
+from sparkcode.model.records import RECORD_BYTES
 
 TILE_ROWS = 64
 """Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""

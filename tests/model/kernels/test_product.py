@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparkcode.model.blocks import F32, Blocks, Kind
 from sparkcode.model.kernels.product import Kernel
-from sparkcode.model.packed import RECORD_BYTES, PackedMatrix, pack_records
+from sparkcode.model.records import RECORD_BYTES, PackedMatrix, pack_records
 from tests.model.kernels.scalar import needs_avx2, product
 from tests.model.test_blocks import random_blocks
 
