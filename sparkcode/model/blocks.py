@@ -9,6 +9,7 @@ kind  value                        bits    holds exactly
 q4    ``w = s * c - m``            5.0     Q4_0, Q4_1
 q4k   ``w = d * s * c - dmin * m`` 4.625   Q4_K
 q5    ``w = s * (c - 16)``         5.5     Q5_0
+q6    ``w = s * (c - 32)``         6.5     nothing: Q6_K has a scale for every 16
 q8    ``w = s * (c - 128)``        8.5     Q8_0
 ====  ===========================  ======  ==========================================
 
@@ -33,15 +34,15 @@ BLOCK: Final = 32
 SUPER_BLOCK: Final = 256
 """Weights that share the factors of q4k, along a row."""
 
-Kind = Literal["q4", "q4k", "q5", "q8"]
+Kind = Literal["q4", "q4k", "q5", "q6", "q8"]
 
-ZERO: Final[dict[Kind, int]] = {"q4": 0, "q4k": 0, "q5": 16, "q8": 128}
+ZERO: Final[dict[Kind, int]] = {"q4": 0, "q4k": 0, "q5": 16, "q6": 32, "q8": 128}
 """The code that stands for nothing, before a minimum is taken off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Some rows of a matrix as q4, q5 or q8; the module's table says what the codes mean."""
+    """Some rows of a matrix as q4, q5, q6 or q8; the module's table says what the codes mean."""
 
     kind: Kind
     codes: U8  # [N, K]

@@ -12,6 +12,7 @@ The life of an answer::
     logits = model.decode(token, cache)                # one token further
     rows = model.verify([token, *draft], cache)        # several at once
     cache.trim(length)                                 # forget the draft's rejected tail
+    model.step([Segment(a, [5]), Segment(b, [7])])     # several sequences in one pass
 
 A step that raises leaves the cache as it was. Nothing here keeps state between calls but the cache,
 so one model serves any number of them; steps of one cache must not overlap.
@@ -30,10 +31,17 @@ from pathlib import Path
 from sparkcode.errors import WeightsError
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
-from sparkcode.model.kernels.choice import choose_kernel, make_backend, processor_features
-from sparkcode.model.packed import open_packed
+from sparkcode.model.kernels.choice import (
+    Backend,
+    choose_kernel,
+    make_backend,
+    processor_features,
+)
+from sparkcode.model.memory import Room, available_memory
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.packing import Progress, open_packed
 from sparkcode.model.tokenizer import Tokenizer
-from sparkcode.model.transformer import Weights, forward, load_weights
+from sparkcode.model.transformer import Segment, Weights, forward
 from sparkcode.model.weights import ModelConfig
 
 PREFILL_CHUNK = 256
@@ -73,12 +81,12 @@ class LanguageModel:
         cache.reserve(len(cache) + len(ids))
         for first in range(0, len(ids), chunk):
             step = ids[first : first + chunk]
-            forward(step, self.weights, cache, logits="last")
+            self.step([Segment(cache, step)])
             yield first + len(step)
 
     def decode(self, token: int, cache: KVCache) -> F32:
         """Append one token; logits [V] of the one that follows."""
-        logits: F32 = forward((token,), self.weights, cache, logits="last")[0]
+        logits: F32 = self.step([Segment(cache, (token,))])[0][0]
         return logits
 
     def verify(self, ids: Sequence[int], cache: KVCache) -> F32:
@@ -87,7 +95,11 @@ class LanguageModel:
         Rows equal those of one-token steps bit for bit; with NumPy's BLAS (kernel ``numpy``), up
         to the rounding of float32 sums.
         """
-        return forward(ids, self.weights, cache, logits="all")
+        return self.step([Segment(cache, ids, "all")])[0]
+
+    def step(self, segments: Sequence[Segment]) -> list[F32]:
+        """One pass for several sequences: :func:`sparkcode.model.transformer.forward`."""
+        return forward(segments, self.weights)
 
 
 def load(
@@ -96,22 +108,31 @@ def load(
     cache_root: Path,
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
+    progress: Progress | None = None,
 ) -> LanguageModel:
     """Load the GGUF file ``path``; its packed form and compiled code are kept in ``cache_root``.
 
     The first load packs and compiles (seconds), later ones map the result. ``say`` gets a line
-    when something is made. ``environ`` may name a kernel (:mod:`sparkcode.model.kernels.choice`).
+    when something is made, ``progress`` bytes done and in all while packing. ``environ`` may name a
+    kernel (:mod:`sparkcode.model.kernels.choice`).
     Raises WeightsError for a file that is absent, damaged, foreign, or does not fit, and
     ConfigError for a kernel that cannot be used.
     """
     choice = choose_kernel(environ, processor_features())
-    packed = open_packed(path, cache_root=cache_root, say=say)
+    # What is in use is not available: asked once, before anything is mapped.
+    room = Room(available_memory(), expanded=choice.name == "numpy")
+    packed = open_packed(path, cache_root=cache_root, say=say, progress=progress, room=room)
     tokenizer = Tokenizer(packed.header.vocabulary)
     backend = make_backend(choice, folder=cache_root / "kernels", say=say)
     try:
-        weights = load_weights(packed, backend)
+        weights = _weights(packed, backend)
     except WeightsError as error:
         say(f"{error}; packing the weights again")
-        packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True)
-        weights = load_weights(packed, backend)
+        packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True, progress=progress)
+        weights = _weights(packed, backend)
     return LanguageModel(path.stem, tokenizer, weights)
+
+
+def _weights(packed: PackedFile, backend: Backend) -> Weights:
+    runner = backend.runner(packed)
+    return Weights(packed.header.config, packed.matrix("token_embd.weight"), runner)

@@ -14,6 +14,8 @@ q4k   2368          ``[8][4][64]`` nibbles as q4; before them ``d[16]``, ``dmin[
                     and minima ``[8][16]`` of one byte each
 q5    704           the upper four bits as q4, then ``[2][8][8]`` bytes of lowest bits, one bit
                     a weight, in the order of the vector's bytes, least significant first
+q6    832           the lower four bits as q4, then ``[2][2][64]`` bytes of the upper two: line
+                    ``i`` holds those of vectors ``4 i`` to ``4 i + 3``, lowest bits first
 q8    1088          ``[2][8][64]`` bytes
 ====  ============  ===========================================================================
 
@@ -33,13 +35,13 @@ import numpy.typing as npt
 
 from sparkcode.model.blocks import BLOCK, F32, U8, ZERO, Kind, Quantised, SuperBlocks
 
-RECORD_BYTES: Final[dict[Kind, int]] = {"q4": 640, "q4k": 2368, "q5": 704, "q8": 1088}
-BLOCKS: Final[dict[Kind, int]] = {"q4": 2, "q4k": 8, "q5": 2, "q8": 2}
+RECORD_BYTES: Final[dict[Kind, int]] = {"q4": 640, "q4k": 2368, "q5": 704, "q6": 832, "q8": 1088}
+BLOCKS: Final[dict[Kind, int]] = {"q4": 2, "q4k": 8, "q5": 2, "q6": 2, "q8": 2}
 """Blocks of 32 weights in each row of a record."""
 ROWS: Final = 16
 """Rows that one record covers."""
 
-_CODES_AT: Final[dict[Kind, int]] = {"q4": 128, "q4k": 320, "q5": 64, "q8": 64}
+_CODES_AT: Final[dict[Kind, int]] = {"q4": 128, "q4k": 320, "q5": 64, "q6": 64, "q8": 64}
 _DENSE_RECORDS = 256
 """Records expanded at once: keeps the intermediate arrays in the processor's cache."""
 
@@ -107,6 +109,9 @@ def pack_records(blocks: Quantised) -> U8:
         case "q5":
             parts.append(_join_nibbles(vectors >> np.uint8(1)))
             parts.append(np.packbits(vectors & np.uint8(1), axis=-1, bitorder="little"))
+        case "q6":
+            parts.append(_join_nibbles(vectors & np.uint8(15)))
+            parts.append(_join_pairs(vectors >> np.uint8(4)))
         case "q8":
             parts.append(vectors)
     return np.concatenate([part.reshape(groups, along, -1) for part in parts], axis=-1)
@@ -132,6 +137,13 @@ def _join_nibbles(vectors: U8) -> U8:  # [..., 8, 64] -> [..., 4, 64]
     return vectors[..., 0::2, :] | (vectors[..., 1::2, :] << np.uint8(4))
 
 
+def _join_pairs(vectors: U8) -> U8:  # [..., 8, 64] -> [..., 2, 64]
+    lines = np.zeros((*vectors.shape[:-2], 2, 64), np.uint8)
+    for place in range(4):
+        lines |= vectors[..., place::4, :] << np.uint8(2 * place)
+    return lines
+
+
 def _code_vectors(records: U8, kind: Kind) -> U8:
     """Codes of some records: [G, P, bytes] -> [G, P, B, 8, 64], contiguous."""
     shape = (*records.shape[:2], BLOCKS[kind], 8, 64)
@@ -147,6 +159,10 @@ def _code_vectors(records: U8, kind: Kind) -> U8:
         lowest = np.unpackbits(records[..., end:], axis=-1, bitorder="little")
         codes <<= np.uint8(1)
         codes |= lowest.reshape(shape)
+    if kind == "q6":
+        lines = records[..., end:].reshape(*shape[:3], 2, 64)
+        for place in range(4):
+            codes[..., place::4, :] |= (lines >> np.uint8(2 * place) & np.uint8(3)) << np.uint8(4)
     return codes
 
 

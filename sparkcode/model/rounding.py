@@ -16,16 +16,16 @@ from typing import Final, Literal
 
 import numpy as np
 
-from sparkcode.model.blocks import BLOCK, F16, F32, ZERO, Blocks
+from sparkcode.model.blocks import BLOCK, F16, F32, ZERO, Blocks, Kind
 
-Rounded = Literal["q5", "q8"]
+Rounded = Literal["q5", "q6", "q8"]
 """Kinds that numbers can be rounded to."""
 
-_ENDS: Final[dict[Rounded, tuple[int, int]]] = {"q5": (-16, 15), "q8": (-127, 127)}
+_ENDS: Final[dict[Rounded, tuple[int, int]]] = {"q5": (-16, 15), "q6": (-32, 31), "q8": (-127, 127)}
 """Lowest and highest code, as a signed number."""
-_STARTS: Final[dict[Rounded, tuple[int, ...]]] = {"q5": (-16, 15), "q8": (-127,)}
+_STARTS: Final[dict[Rounded, tuple[int, ...]]] = {"q5": (-16, 15), "q6": (-32, 31), "q8": (-127,)}
 """Codes on which the largest magnitude is put to begin with; the first is plain rounding."""
-_TURNS: Final[dict[Rounded, int]] = {"q5": 2, "q8": 1}
+_TURNS: Final[dict[Rounded, int]] = {"q5": 2, "q6": 2, "q8": 1}
 _CHUNK = 4096
 """Blocks rounded at once: the arrays stay in the processor's cache."""
 
@@ -46,6 +46,14 @@ def round_to(kind: Rounded, values: F32) -> Blocks:
             codes[part] = (best.codes + np.float32(ZERO[kind])).astype(np.uint8)
             scales[part] = best.scales
     return Blocks(kind, codes.reshape(values.shape), scales.reshape(len(values), -1))
+
+
+def rounded_kind(kind: Kind) -> Rounded:
+    """``kind``, or a ValueError where numbers cannot be rounded to it."""
+    for known in _ENDS:
+        if known == kind:
+            return known
+    raise ValueError(f"numbers cannot be rounded to {kind!r}")
 
 
 @dataclass(slots=True)

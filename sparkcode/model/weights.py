@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sparkcode.errors import WeightsError
 from sparkcode.model.blocks import BLOCK, F32, Kind, Quantised
 from sparkcode.model.ggml import EXACT_KINDS, READABLE, decode, exact_blocks
-from sparkcode.model.rounding import round_to
+from sparkcode.model.rounding import round_to, rounded_kind
 from sparkcode.model.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
@@ -81,11 +81,6 @@ class RawTensor:
     """(N,) or (N, K): rows first, as NumPy counts."""
     data: npt.NDArray[Any]
 
-    @property
-    def kind(self) -> Kind:
-        """How the packed file will hold this matrix."""
-        return EXACT_KINDS.get(self.encoding, "q8")
-
     def values(self, first: int, last: int) -> F32:
         """Rows ``first`` to ``last`` (exclusive) as numbers."""
         if self.encoding not in READABLE:
@@ -93,13 +88,30 @@ class RawTensor:
                 f"tensor {self.name!r} is encoded as {self.encoding!r}, which cannot be read: "
                 f"use a file with {', '.join(sorted(READABLE))}"
             )
-        return decode(self.encoding, self.data[first:last])
+        values = decode(self.encoding, self.data[first:last])
+        if not np.isfinite(values).all():
+            raise self._not_finite(first, min(last, self.shape[0]))
+        return values
 
-    def blocks(self, first: int, last: int) -> Quantised:
-        """Rows ``first`` to ``last`` (exclusive) as codes and scales."""
-        if self.encoding in EXACT_KINDS:
-            return exact_blocks(self.encoding, self.data[first:last])
-        return round_to("q8", self.values(first, last))
+    def blocks(self, first: int, last: int, kind: Kind) -> Quantised:
+        """Rows ``first`` to ``last`` (exclusive) as codes and scales of ``kind``.
+
+        Raises WeightsError where a weight is not a number or too large for the kind's scales.
+        """
+        if EXACT_KINDS.get(self.encoding) == kind:
+            blocks = exact_blocks(self.encoding, self.data[first:last])
+        else:
+            blocks = round_to(rounded_kind(kind), self.values(first, last))
+        if not blocks.finite():
+            raise self._not_finite(first, min(last, self.shape[0]))
+        return blocks
+
+    def _not_finite(self, first: int, last: int) -> WeightsError:
+        where = "" if len(self.shape) == 1 else f" among its rows {first} to {last - 1}"
+        return WeightsError(
+            f"tensor {self.name!r} holds NaN, infinity or numbers too large for 16 bits{where}: "
+            "the file is damaged, or was made from a model that failed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

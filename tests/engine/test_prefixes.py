@@ -67,7 +67,7 @@ def test_the_least_recently_used_goes_first() -> None:
 def test_memory_is_bounded_but_the_cache_in_use_stays() -> None:
     kept = PrefixCaches(lambda: KVCache(CONFIG, 64), max_bytes=1)
     first = use(kept, [0, 0, 0])
-    first.append(0, *(np.zeros((3, 1, 4), np.float32),) * 2)
+    first.write(0, *(np.zeros((3, 1, 4), np.float32),) * 2)
     assert use(kept, [0, 0, 0, 1]) is first
     use(kept, [1, 1, 1])
     assert use(kept, [0, 0, 0]) is not first

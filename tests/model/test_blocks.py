@@ -6,9 +6,9 @@ import pytest
 
 from sparkcode.model.blocks import Blocks, Kind, Quantised, SuperBlocks
 
-ZERO = {"q4": 0, "q5": 16, "q8": 128}
-RANGE = {"q4": 16, "q4k": 16, "q5": 32, "q8": 256}
-KINDS: tuple[Kind, ...] = ("q4", "q4k", "q5", "q8")
+ZERO = {"q4": 0, "q5": 16, "q6": 32, "q8": 128}
+RANGE = {"q4": 16, "q4k": 16, "q5": 32, "q6": 64, "q8": 256}
+KINDS: tuple[Kind, ...] = ("q4", "q4k", "q5", "q6", "q8")
 
 
 def random_blocks(kind: Kind, rows: int, blocks: int, seed: int) -> Quantised:

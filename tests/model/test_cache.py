@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
-from sparkcode.model.cache import KVCache
+from sparkcode.model.cache import BLOCK_TOKENS, KVCache
 from sparkcode.model.weights import ModelConfig
 
 CONFIG = ModelConfig(
@@ -31,18 +31,18 @@ CONFIG = ModelConfig(
 def step(cache: KVCache, tokens: list[int]) -> tuple[F32, F32]:
     """Append keys and values that spell their tokens; returns layer 1's."""
     rows = np.array(tokens, np.float32)[:, None, None] * np.ones((1, 1, 4), np.float32)
-    cache.append(0, rows, -rows)
-    found = cache.append(1, rows + 0.5, -rows)
+    cache.write(0, rows, -rows)
+    cache.write(1, rows + 0.5, -rows)
     cache.commit(tokens, np.zeros(10, np.float32))
-    return found
+    return cache.read(1, len(cache))
 
 
-tokens = st.lists(st.integers(0, 2), max_size=12)
+tokens = st.lists(st.integers(0, 2), max_size=2 * BLOCK_TOKENS + 3)
 
 
-@given(st.lists(tokens.filter(bool), min_size=1, max_size=8), st.integers(1, 5))
-def test_what_was_appended_is_returned_in_order(steps: list[list[int]], block: int) -> None:
-    cache = KVCache(CONFIG, 100, block_size=block)
+@given(st.lists(tokens.filter(bool), min_size=1, max_size=8))
+def test_what_was_appended_is_returned_in_order(steps: list[list[int]]) -> None:
+    cache = KVCache(CONFIG, 1000)
     for ids in steps:
         keys, values = step(cache, ids)
         np.testing.assert_array_equal(keys[0, :, 0] - 0.5, cache.tokens)
@@ -65,20 +65,33 @@ def test_reuse_keeps_the_common_prefix_and_leaves_a_token_to_evaluate(
     assert not grows or held[shared] != ids[shared]
 
 
-def test_memory_grows_by_blocks() -> None:
-    cache = KVCache(CONFIG, 1000, block_size=16)
-    token_bytes = 2 * 2 * 4 * 4
+def test_memory_grows_by_blocks_and_shrinks_to_one_in_hand() -> None:
+    cache = KVCache(CONFIG, 1000)
+    block_bytes = BLOCK_TOKENS * 2 * 2 * 4 * 4
     assert cache.nbytes == 0
     step(cache, [1])
-    assert cache.nbytes == 16 * token_bytes
-    step(cache, [1] * 15)
-    assert cache.nbytes == 16 * token_bytes
+    assert cache.nbytes == block_bytes
+    step(cache, [1] * (BLOCK_TOKENS - 1))
+    assert cache.nbytes == block_bytes
     step(cache, [1])
-    assert cache.nbytes == 32 * token_bytes
-    cache.reserve(990)
-    assert cache.nbytes == 992 * token_bytes
-    cache.reserve(993)
-    assert cache.nbytes == 1000 * token_bytes
+    assert cache.nbytes == 2 * block_bytes
+    cache.reserve(10 * BLOCK_TOKENS)
+    assert cache.nbytes == 10 * block_bytes
+    step(cache, [1] * (8 * BLOCK_TOKENS))
+    cache.trim(1)
+    assert cache.nbytes == 2 * block_bytes
+
+
+def test_addresses_are_those_of_the_blocks() -> None:
+    cache = KVCache(CONFIG, 1000)
+    assert cache.addresses.tolist() == []
+    for length in (1, BLOCK_TOKENS + 1, 3 * BLOCK_TOKENS):
+        cache.reserve(length)
+        assert cache.addresses.tolist() == [block.ctypes.data for block in cache.blocks]
+    step(cache, [1] * 40)
+    cache.fork()
+    step(cache, [2])
+    assert cache.addresses.tolist() == [block.ctypes.data for block in cache.blocks]
 
 
 def test_capacity_is_a_bound() -> None:
@@ -112,7 +125,6 @@ def test_a_fork_may_start_earlier() -> None:
     step(cache, [1, 2, 3])
     early = cache.fork(2)
     assert (early.tokens, early.last_logits) == ([1, 2], None)
-    assert early.nbytes < cache.nbytes
     keys, _ = step(early, [9])
     np.testing.assert_array_equal(keys[0, :, 0], [1.5, 2.5, 9.5])
     for length in (-1, 4):
@@ -131,7 +143,46 @@ def test_a_fork_goes_its_own_way() -> None:
     assert other.capacity == 10
 
 
-@pytest.mark.parametrize(("capacity", "block"), [(0, 1), (1, 0)])
-def test_sizes_have_to_be_positive(capacity: int, block: int) -> None:
-    with pytest.raises(ValueError, match="have to be at least 1"):
-        KVCache(CONFIG, capacity, block_size=block)
+@given(st.data())
+def test_forks_share_memory_and_nothing_else(data: st.DataObject) -> None:
+    """Any mixture of steps, trims and forks: each cache holds what it alone was given."""
+    caches = [KVCache(CONFIG, 10_000)]
+    models: list[list[int]] = [[]]
+    for _ in range(data.draw(st.integers(1, 12))):
+        at = data.draw(st.integers(0, len(caches) - 1))
+        cache, model = caches[at], models[at]
+        match data.draw(st.sampled_from(["step", "trim", "fork"])):
+            case "step":
+                ids = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=70))
+                step(cache, ids)
+                model += ids
+            case "trim":
+                length = data.draw(st.integers(0, len(model)))
+                cache.trim(length)
+                del model[length:]
+            case _:
+                length = data.draw(st.integers(0, len(model)))
+                caches.append(cache.fork(length))
+                models.append(model[:length])
+        for one, expected in zip(caches, models, strict=True):
+            assert one.tokens == expected
+            if expected:
+                keys, values = one.read(1, len(one))
+                np.testing.assert_array_equal(keys[0, :, 0] - 0.5, expected)
+                np.testing.assert_array_equal(values[0, :, 0], -np.array(expected))
+
+
+def test_a_fork_costs_memory_only_where_it_differs() -> None:
+    cache = KVCache(CONFIG, 1000)
+    step(cache, [1] * 100)
+    other = cache.fork(70)
+    assert [a is b for a, b in zip(cache.blocks, other.blocks, strict=False)] == [True] * 3
+    step(other, [2])
+    assert [a is b for a, b in zip(cache.blocks, other.blocks, strict=False)] == [True] * 2 + [
+        False
+    ]
+
+
+def test_capacity_has_to_be_positive() -> None:
+    with pytest.raises(ValueError, match="at least 1 token"):
+        KVCache(CONFIG, 0)

@@ -7,8 +7,8 @@ import pytest
 
 from sparkcode.errors import ConfigError, EngineError, WeightsError
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.ops import DenseMatrix
-from sparkcode.model.packed import open_packed
+from sparkcode.model.layers import LayerRunner
+from sparkcode.model.packing import open_packed
 from tests.model.tiny import TinyModel
 
 IDS = list(range(40, 60))
@@ -74,7 +74,7 @@ def test_loading_again_says_nothing(tmp_path: Path) -> None:
 def test_the_environment_names_the_kernel(qwen_path: Path, tmp_path: Path) -> None:
     environ = {"SPARKCODE_KERNEL": "numpy"}
     model = load(qwen_path, cache_root=tmp_path, say=lambda _: None, environ=environ)
-    assert isinstance(model.weights.head, DenseMatrix)
+    assert model.weights.runner.__class__ is LayerRunner
     environ = {"SPARKCODE_KERNEL": "abacus"}
     with pytest.raises(ConfigError, match="'abacus'; there are avx2, numpy"):
         load(qwen_path, cache_root=tmp_path, say=lambda _: None, environ=environ)

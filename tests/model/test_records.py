@@ -57,3 +57,15 @@ def test_a_record_of_q4k_is_laid_out_as_documented() -> None:
     row, block, vector, lane = 5, 6, 3, 2
     found = lines[block, vector // 2, row, lane] >> 4  # an odd vector: the upper four bits
     assert found == source.codes[row, block * 32 + 4 * vector + lane]
+
+
+def test_a_record_of_q6_is_laid_out_as_documented() -> None:
+    source = random_blocks("q6", 16, 2, 4)
+    record = pack_records(source)[0, 0]
+    assert len(record) == RECORD_BYTES["q6"] == 832
+    low = record[64:576].reshape(2, 4, 16, 4)
+    high = record[576:].reshape(2, 2, 16, 4)
+    row, block, vector, lane = 5, 1, 6, 2  # an even vector: the lower four bits
+    found = low[block, vector // 2, row, lane] & 15
+    found |= (high[block, vector // 4, row, lane] >> 2 * (vector % 4) & 3) << 4
+    assert found == source.codes[row, block * 32 + 4 * vector + lane]

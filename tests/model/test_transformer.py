@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sparkcode.errors import EngineError
 from sparkcode.model.cache import KVCache
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.packed import open_packed
-from sparkcode.model.transformer import forward
+from sparkcode.model.packing import open_packed
+from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
 from tests.model.kernels.scalar import needs_avx2
 from tests.model.tiny import TinyModel
@@ -117,7 +117,7 @@ MODELS = {
 def test_logits_equal_a_slow_scalar_model(name: str, tmp_path: Path) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
     model = load(path, cache_root=tmp_path, say=lambda _: None, environ=EXACT)
-    found = forward(IDS, model.weights, model.new_cache(), logits="all")
+    found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     assert found.dtype == np.float32
     np.testing.assert_allclose(
         found, slow_forward(values_of_gguf(path), model.config, IDS), atol=1e-3, rtol=1e-4
@@ -129,7 +129,7 @@ def test_rounded_encodings_run_on_the_packed_values(encoding: Type, tmp_path: Pa
     tiny = TinyModel(hidden=256, feed_forward=256, layers=1, encoding=encoding)
     path = tiny.write(tmp_path / "model.gguf")
     model = load(path, cache_root=tmp_path, say=lambda _: None, environ=EXACT)
-    found = forward(IDS, model.weights, model.new_cache(), logits="all")
+    found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     expected = slow_forward(values_of_packed(path, tmp_path), model.config, IDS)
     np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
 
@@ -140,7 +140,7 @@ def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) ->
     path = MODELS[name].write(tmp_path / "model.gguf")
     environ = {"SPARKCODE_KERNEL": "avx2"}
     model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
-    found = forward(IDS, model.weights, model.new_cache(), logits="all")
+    found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     expected = slow_forward(values_of_gguf(path), model.config, IDS)
     # A rounding step is 1/127 of a block's largest value; here it is felt after two layers.
     assert np.abs(found - expected).mean() < 0.05 * np.abs(expected).mean()
@@ -154,18 +154,18 @@ def test_steps_of_any_length_give_the_same_logits(name: str, tmp_path: Path) -> 
     model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
     ids = [*IDS, *IDS, *IDS]
     decoded, verified = model.new_cache(), model.new_cache()
-    rows = [forward([id], model.weights, decoded)[0] for id in ids]
-    found = forward(ids, model.weights, verified, logits="all")
+    rows = [model.step([Segment(decoded, [id])])[0][0] for id in ids]
+    found = model.step([Segment(verified, ids, "all")])[0]
     np.testing.assert_array_equal(found, np.stack(rows))
 
 
 @given(st.lists(st.integers(1, len(IDS) - 1), max_size=4))
 @settings(deadline=None)
 def test_chunks_give_what_one_go_gives(qwen: LanguageModel, cuts: list[int]) -> None:
-    whole = forward(IDS, qwen.weights, qwen.new_cache(), logits="all")
+    whole = qwen.step([Segment(qwen.new_cache(), IDS, "all")])[0]
     cache = qwen.new_cache()
     edges = sorted({0, *cuts, len(IDS)})
-    parts = [forward(IDS[a:b], qwen.weights, cache, logits="all") for a, b in pairwise(edges)]
+    parts = [qwen.step([Segment(cache, IDS[a:b], "all")])[0] for a, b in pairwise(edges)]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
     assert cache.tokens == IDS
 
@@ -174,19 +174,51 @@ def test_chunks_give_what_one_go_gives(qwen: LanguageModel, cuts: list[int]) -> 
 @settings(deadline=None)
 def test_a_rejected_draft_leaves_no_trace(qwen: LanguageModel, draft: list[int], kept: int) -> None:
     never, cache = qwen.new_cache(), qwen.new_cache()
-    forward(IDS[:kept], qwen.weights, never)
-    forward(IDS[:kept], qwen.weights, cache)
-    forward(draft, qwen.weights, cache, logits="all")
+    qwen.step([Segment(never, IDS[:kept])])[0]
+    qwen.step([Segment(cache, IDS[:kept])])[0]
+    qwen.step([Segment(cache, draft, "all")])[0]
     cache.trim(kept)
     np.testing.assert_array_equal(
-        forward(IDS[kept:], qwen.weights, cache), forward(IDS[kept:], qwen.weights, never)
+        qwen.step([Segment(cache, IDS[kept:])])[0], qwen.step([Segment(never, IDS[kept:])])[0]
     )
+
+
+@pytest.mark.parametrize("kernel", ["numpy", pytest.param("avx2", marks=needs_avx2)])
+def test_sequences_in_one_step_are_as_if_alone(
+    kernel: str, qwen_path: Path, tmp_path: Path
+) -> None:
+    environ = {"SPARKCODE_KERNEL": kernel}
+    model = load(qwen_path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    prompts = (IDS[:3], IDS[2:9], IDS[5:])
+    alone, together = ([model.new_cache() for _ in prompts] for _ in range(2))
+    first = [
+        model.step([Segment(cache, ids)])[0] for cache, ids in zip(alone, prompts, strict=True)
+    ]
+    mixed = model.step([Segment(c, ids) for c, ids in zip(together, prompts, strict=True)])
+    np.testing.assert_allclose(np.concatenate(mixed), np.concatenate(first), atol=1e-4)
+    a, b, c = together
+    none, last, every = model.step(
+        [Segment(a, [1], "none"), Segment(b, [2, 3]), Segment(c, [4, 5], "all")]
+    )
+    assert (len(none), len(last), len(every)) == (0, 1, 2)
+    assert a.last_logits is None
+    assert b.last_logits is not None
+    expected = model.step([Segment(alone[2], [4, 5], "all")])[0]
+    np.testing.assert_allclose(every, expected, atol=1e-4)
+    assert len(model.step([Segment(a, [1], "none")])[0]) == 0
+
+
+def test_a_step_that_fails_counts_for_nobody(qwen: LanguageModel) -> None:
+    full, other = qwen.new_cache(2), qwen.new_cache()
+    with pytest.raises(EngineError, match="3 tokens do not fit"):
+        qwen.step([Segment(other, IDS), Segment(full, [1, 2, 3])])
+    assert (full.tokens, other.tokens) == ([], [])
 
 
 def test_last_is_the_last_row_of_all(qwen: LanguageModel) -> None:
     cache = qwen.new_cache()
-    last = forward(IDS, qwen.weights, cache, logits="last")
-    every = forward(IDS, qwen.weights, qwen.new_cache(), logits="all")
+    last = qwen.step([Segment(cache, IDS)])[0]
+    every = qwen.step([Segment(qwen.new_cache(), IDS, "all")])[0]
     assert last.shape == (1, qwen.config.vocab_size)
     np.testing.assert_allclose(last[0], every[-1], atol=1e-5)
     assert cache.last_logits is not None
@@ -195,9 +227,9 @@ def test_last_is_the_last_row_of_all(qwen: LanguageModel) -> None:
 
 def test_the_models_context_is_a_bound(qwen: LanguageModel) -> None:
     cache = KVCache(qwen.config, 10_000)
-    forward([1] * 128, qwen.weights, cache)
+    qwen.step([Segment(cache, [1] * 128)])[0]
     with pytest.raises(EngineError, match=r"129 tokens do not fit: .* context holds 128") as caught:
-        forward([1], qwen.weights, cache)
+        qwen.step([Segment(cache, [1])])[0]
     assert caught.value.code == "context_length_exceeded"
     assert len(cache) == 128
 
@@ -207,4 +239,4 @@ def test_the_models_context_is_a_bound(qwen: LanguageModel) -> None:
 )
 def test_impossible_steps_are_refused(qwen: LanguageModel, ids: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        forward(ids, qwen.weights, qwen.new_cache())
+        qwen.step([Segment(qwen.new_cache(), ids)])[0]

@@ -16,10 +16,12 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from sparkcode.errors import ConfigError
-from sparkcode.model.blocks import F32
 from sparkcode.model.kernels.team import available_threads
-from sparkcode.model.ops import DenseMatrix, Matrix, attention
+from sparkcode.model.layers import LayerRunner
+from sparkcode.model.ops import DenseMatrix, attention
+from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import PackedMatrix
+from sparkcode.model.transformer import Runner
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
 KernelName = Literal["avx2", "numpy"]
@@ -33,30 +35,23 @@ NEEDED: Final[dict[KernelName, frozenset[str]]] = {
 
 
 class Backend(Protocol):
-    """Makes weights that multiply themselves."""
+    """What multiplies."""
 
-    copies: bool
-    """Whether the packed records are no longer needed afterwards."""
-
-    def matrix(self, parts: Sequence[PackedMatrix]) -> Matrix:
-        """Matrices [n, K] below one another as one [N, K]."""
-        ...
-
-    def attention(self, q: F32, keys: F32, values: F32) -> F32:
-        """As :func:`sparkcode.model.ops.attention`."""
+    def runner(self, packed: PackedFile) -> Runner:
+        """A packed model's layers, ready to run."""
         ...
 
 
 class DenseBackend:
     """Expands the weights to float32 for BLAS."""
 
-    copies = True
+    def runner(self, packed: PackedFile) -> LayerRunner:
+        return LayerRunner(packed, expand, attention=attention, copies=True)
 
-    def matrix(self, parts: Sequence[PackedMatrix]) -> DenseMatrix:
-        return DenseMatrix(np.concatenate([part.dense() for part in parts]))
 
-    def attention(self, q: F32, keys: F32, values: F32) -> F32:
-        return attention(q, keys, values)
+def expand(parts: Sequence[PackedMatrix]) -> DenseMatrix:
+    """Matrices [n, K] below one another as one [N, K] of float32."""
+    return DenseMatrix(np.concatenate([part.dense() for part in parts]))
 
 
 @dataclass(frozen=True, slots=True)

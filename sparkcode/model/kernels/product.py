@@ -17,6 +17,8 @@ from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
 from sparkcode.model.kernels.vocabulary import LANES
+from sparkcode.model.layers import LayerRunner
+from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import RECORD_BYTES, ROWS, PackedMatrix
 
 CPU: Final = "x86-64-v3"
@@ -33,8 +35,6 @@ _OUT = PART_FIELDS.index("out")
 class Kernel:
     """The compiled functions and the threads that run them."""
 
-    copies = False
-
     def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
         """Compile for AVX2, or take the machine code from ``folder``."""
         self._module = CompiledModule(
@@ -48,6 +48,9 @@ class Kernel:
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
         self._attend = ctypes.CFUNCTYPE(None, integer)(address("attend"))
         self.team = Team(threads)
+
+    def runner(self, packed: PackedFile) -> LayerRunner:
+        return LayerRunner(packed, self.matrix, attention=self.attention)
 
     def matrix(self, parts: Sequence[PackedMatrix]) -> PackedProduct:
         """Matrices [n, K] below one another as one [N, K]; their records stay where they are."""
