@@ -13,7 +13,7 @@ from sparkcode.model.blocks import Kind
 from sparkcode.model.ggml import EXACT_KINDS
 
 Role = Literal["head", "down", "other"]
-"""The output head; the second matrix of a feed-forward block; all other matrices."""
+"""An output head of its own; the second matrix of a feed-forward block; all other matrices."""
 
 _ROUNDED: Final[dict[tuple[str, Role], Kind]] = {
     ("Q8_0", "head"): "q5",
@@ -23,9 +23,12 @@ _ROUNDED: Final[dict[tuple[str, Role], Kind]] = {
 }
 
 
-def role_of(name: str, *, tied_head: bool) -> Role:
-    """The role of the matrix called ``name`` in the file."""
-    if name == ("token_embd.weight" if tied_head else "output.weight"):
+def role_of(name: str) -> Role:
+    """The role of the matrix called ``name`` in the file.
+
+    An embedding that is the head as well is no head here: its errors would count twice.
+    """
+    if name == "output.weight":
         return "head"
     return "down" if name.endswith(".ffn_down.weight") else "other"
 

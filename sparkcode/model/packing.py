@@ -187,16 +187,14 @@ class _Packing:
 
 
 def _table(model: GgufModel) -> dict[str, tuple[Kind | None, tuple[int, ...]]]:
-    tied = model.config.tied_head
+    """Kind (None: float32) and shape of every tensor, in the order of the file."""
     return {
-        name: (
-            None
-            if len(shape) == 1
-            else kind_of(model.tensors[name].encoding, role_of(name, tied_head=tied)),
-            shape,
-        )
-        for name, shape in expected_tensors(model.config)
+        name: (_kind(model.tensors[name]), shape) for name, shape in expected_tensors(model.config)
     }
+
+
+def _kind(raw: RawTensor) -> Kind | None:
+    return None if len(raw.shape) == 1 else kind_of(raw.encoding, role_of(raw.name))
 
 
 @dataclass(slots=True)

@@ -11,18 +11,17 @@ ROLES: tuple[Role, ...] = ("head", "down", "other")
 
 
 @pytest.mark.parametrize(
-    ("name", "tied", "role"),
+    ("name", "role"),
     [
-        ("output.weight", False, "head"),
-        ("token_embd.weight", False, "other"),
-        ("token_embd.weight", True, "head"),
-        ("blk.3.ffn_down.weight", True, "down"),
-        ("blk.3.ffn_up.weight", True, "other"),
-        ("blk.3.attn_output.weight", False, "other"),
+        ("output.weight", "head"),
+        ("token_embd.weight", "other"),
+        ("blk.3.ffn_down.weight", "down"),
+        ("blk.3.ffn_up.weight", "other"),
+        ("blk.3.attn_output.weight", "other"),
     ],
 )
-def test_roles(name: str, tied: bool, role: Role) -> None:
-    assert role_of(name, tied_head=tied) == role
+def test_roles(name: str, role: Role) -> None:
+    assert role_of(name) == role
 
 
 @pytest.mark.parametrize("encoding", sorted(READABLE))

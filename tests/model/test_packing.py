@@ -43,7 +43,7 @@ def test_every_encoding_keeps_its_values(tmp_path: Path, encoding: str) -> None:
             np.testing.assert_array_equal(packed.vector(tensor.name), expected)
             continue
         matrix = packed.matrix(tensor.name)
-        role = role_of(tensor.name, tied_head=False)
+        role = role_of(tensor.name)
         assert matrix.kind == kind_of(tensor.tensor_type.name, role)
         exact = EXACT_KINDS.get(tensor.tensor_type.name) == matrix.kind
         tolerance = 0 if exact else {"q5": 1 / 8, "q6": 1 / 16, "q8": 1 / 64}[matrix.kind]

@@ -106,6 +106,7 @@ MODELS = {
         architecture="llama",
         bias=False,
         tied=False,
+        encoding=Type.Q5_0,
         rope_factors=(1.0, 1.0, 1.5, 2.0, 4.0, 8.0, 8.0, 8.0),
         strings={"llama.rope.scaling.type": "linear"},
         numbers={"llama.rope.scaling.factor": 2.0},
