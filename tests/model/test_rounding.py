@@ -57,11 +57,11 @@ def test_no_block_is_worse_than_with_plain_rounding(
     assert (mine <= simple * (1 + 1e-4)).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["q5", "q6"])
 def test_least_squares_gain(kind: Rounded) -> None:
     values = np.random.default_rng(1).standard_normal((300, 64)).astype(np.float32)
     mine = squares(round_to(kind, values).values() - values).sum()
-    assert mine < 0.98 * squares(plain(values, kind) - values).sum()
+    assert mine < 0.92 * squares(plain(values, kind) - values).sum()
 
 
 @pytest.mark.parametrize("kind", KINDS)
