@@ -76,9 +76,15 @@ def bytes_needed(table: Table, *, expanded: bool) -> int:
     """Memory that a model takes while it runs."""
     if not expanded:
         return packed_bytes(table) + WORKING_BYTES
-    # Packed pages are given back as they are expanded, but for the embedding's, read by rows.
-    matrices = (shape[0] * shape[1] for _, shape in table.values() if len(shape) == 2)
-    return 4 * sum(matrices) + WORKING_BYTES
+    # An embedding that is no head as well is read by rows, packed as it is.
+    packed = {"token_embd.weight"} if "output.weight" in table else set()
+    kept = {name: entry for name, entry in table.items() if name in packed}
+    expanded_weights = sum(
+        shape[0] * shape[1]
+        for name, (_, shape) in table.items()
+        if len(shape) == 2 and name not in packed
+    )
+    return 4 * expanded_weights + packed_bytes(kept) + WORKING_BYTES
 
 
 def available_memory(

@@ -32,6 +32,13 @@ def test_float32_needs_four_bytes_a_weight() -> None:
     assert bytes_needed(TABLE, expanded=True) == 4 * (100_000 * 8192 + 2000) + WORKING_BYTES
 
 
+def test_an_embedding_beside_a_head_stays_packed() -> None:
+    table: Table = {"token_embd.weight": ("q8", (16, 64)), "blk.0.ffn_up.weight": ("q8", (16, 64))}
+    assert bytes_needed(table, expanded=True) == 8 * 16 * 64 + WORKING_BYTES
+    beside = {**table, "output.weight": table["token_embd.weight"]}
+    assert bytes_needed(beside, expanded=True) == 1088 + 8 * 16 * 64 + WORKING_BYTES
+
+
 @pytest.mark.parametrize("available", [None, PACKED + WORKING_BYTES])
 def test_what_fits_is_let_pass(available: int | None) -> None:
     Room(available).check("big.gguf", TABLE)
