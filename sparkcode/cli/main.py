@@ -19,6 +19,8 @@ from sparkcode.errors import SparkError
 COMMANDS = {
     "exec": ("sparkcode.cli.exec_", "exec_command", "One instruction, without the screen."),
     "serve": ("sparkcode.cli.serve", "serve", "Serve an engine over the Responses API."),
+    "bench": ("sparkcode.cli.bench", "bench", "Measure speed here, beside llama.cpp."),
+    "eval": ("sparkcode.cli.eval_", "evaluate", "Measure how good the answers are."),
     "models": ("sparkcode.cli.models", "models", "List, pull and verify weights."),
     "record": ("sparkcode.cli.record", "record", "Open the screen and record the session."),
     "replay": ("sparkcode.cli.replay", "replay", "Run a script or a recording and judge it."),

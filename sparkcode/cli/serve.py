@@ -73,6 +73,7 @@ class Address:
 )
 @click.option("--chip", metavar="NAME|FILE", help="Simulated chip.")
 @click.option("--profile", metavar="NAME|FILE", help="Simulated model shape.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
 @click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
 def serve(
@@ -80,6 +81,7 @@ def serve(
     port: int,
     api_key: str,
     script: Path | None,
+    threads: int | None,
     exit_with_stdin: bool,
     **flags: str | None,
 ) -> int:
@@ -95,16 +97,16 @@ def serve(
     _check(config, script)
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-    return _serve(config, Address(host, port, api_key), script)
+    return _serve(config, Address(host, port, api_key), script, threads)
 
 
-def _serve(config: Config, address: Address, script: Path | None) -> int:
+def _serve(config: Config, address: Address, script: Path | None, threads: int | None) -> int:
     from sparkcode.server.auth import gate_for
     from sparkcode.server.listener import bind, start_listening
 
     gate = gate_for(address.host, address.api_key)
     with bind(address.host, address.port) as listening:
-        engine = _engine(config, script)
+        engine = _engine(config, script, threads)
         start_listening(listening)
         pace = config.pace or ("sim" if config.engine == "scripted" else "live")
         came = asyncio.run(_run(engine, cast("PaceMode", pace), gate, listening))
@@ -152,7 +154,7 @@ def _check(config: Config, script: Path | None) -> None:
         raise UsageError(f"--script needs --engine scripted, not {config.engine!r}")
 
 
-def _engine(config: Config, script: Path | None) -> Engine:
+def _engine(config: Config, script: Path | None, threads: int | None) -> Engine:
     from sparkcode.wafer.profile import load_profile
 
     profile = load_profile(config.chip, config.profile)
@@ -166,7 +168,7 @@ def _engine(config: Config, script: Path | None) -> Engine:
     from sparkcode.engine.spark import SparkEngine
     from sparkcode.model.catalogue import DEFAULT_MODEL
 
-    return SparkEngine.load(config.model or DEFAULT_MODEL, profile, _say)
+    return SparkEngine.load(config.model or DEFAULT_MODEL, profile, _say, threads=threads)
 
 
 def _say(line: str) -> None:

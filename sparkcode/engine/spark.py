@@ -70,15 +70,23 @@ class SparkEngine:
         self._caches = PrefixCaches(model.new_cache)
 
     @classmethod
-    def load(cls, name: str, profile: Profile, say: Callable[[str], None]) -> SparkEngine:
+    def load(
+        cls,
+        name: str,
+        profile: Profile,
+        say: Callable[[str], None],
+        *,
+        threads: int | None = None,
+    ) -> SparkEngine:
         """The engine of a catalogue name or a path to a GGUF file; WeightsError if there is none.
 
-        ``say`` gets a line about anything that takes time.
+        ``say`` gets a line about anything that takes time. ``threads``: one a processor.
         """
         root = cache_root(os.environ)
         path = ModelStore(models_folder(os.environ)).resolve(name)
         shown = path.stem if Path(name).suffix == ".gguf" else name
-        return cls(load_model(path, cache_root=root, say=say), profile, name=shown)
+        model = load_model(path, cache_root=root, say=say, threads=threads)
+        return cls(model, profile, name=shown)
 
     @property
     def info(self) -> EngineInfo:

@@ -108,13 +108,15 @@ def load(
     cache_root: Path,
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> LanguageModel:
     """Load the GGUF file ``path``; its packed form and compiled code are kept in ``cache_root``.
 
     The first load packs and compiles (seconds), later ones map the result. ``say`` gets a line
-    when something is made, ``progress`` bytes done and in all while packing. ``environ`` may name a
-    kernel (:mod:`sparkcode.model.kernels.choice`).
+    when something is made, ``progress`` bytes done and in all while packing. ``threads`` multiply
+    (default: one a processor). ``environ`` may name a kernel
+    (:mod:`sparkcode.model.kernels.choice`).
     Raises WeightsError for a file that is absent, damaged, foreign, or does not fit, and
     ConfigError for a kernel that cannot be used.
     """
@@ -123,7 +125,7 @@ def load(
     room = Room(available_memory(), expanded=choice.name == "numpy")
     packed = open_packed(path, cache_root=cache_root, say=say, progress=progress, room=room)
     tokenizer = Tokenizer(packed.header.vocabulary)
-    backend = make_backend(choice, folder=cache_root / "kernels", say=say)
+    backend = make_backend(choice, folder=cache_root / "kernels", say=say, threads=threads)
     try:
         weights = _weights(packed, backend)
     except WeightsError as error:

@@ -40,6 +40,8 @@ BLOCKS: Final[dict[Kind, int]] = {"q4": 2, "q4k": 8, "q5": 2, "q6": 2, "q8": 2}
 """Blocks of 32 weights in each row of a record."""
 ROWS: Final = 16
 """Rows that one record covers."""
+COLUMNS: Final = 2 * BLOCK
+"""Rows of activations are padded to a multiple of this; the longer records of q4k need no more."""
 
 _CODES_AT: Final[dict[Kind, int]] = {"q4": 128, "q4k": 320, "q5": 64, "q6": 64, "q8": 64}
 _DENSE_RECORDS = 256

@@ -1,211 +1,332 @@
-"""Causal grouped-query attention in float32: each row as if it were alone.
+"""Causal grouped-query attention over cached blocks, in float32: each row as if it were alone.
 
-BLAS rounds a row of a large product otherwise than a small one, and activations that are rounded to
-8 bit afterwards make a difference of the last bit one of a whole step. Here a row's result depends
-on its own query and the keys and values it sees, not on the rows beside it: prefill, decoding and
-the verification of a draft give the same logits, bit for bit.
+Activations that are rounded to 8 bit afterwards make a difference of the last bit one of a whole
+step. Here a row's result depends on its own query and the keys and values it sees, not on the rows
+beside it: prefill, decoding and the verification of a draft give the same logits, bit for bit.
 
-A thread takes one row and key/value head at a time. Keys and values are read once for all query
-heads that share them, 8 positions at a time::
+The positions that a row sees are cut into **splits** of 512, always at the same places. A unit is a
+few neighbouring rows of one sequence, a key/value head and a split, so many rows share what they
+read and a single row with a long context occupies several threads. 8 positions at a time::
 
-    scores[m, j] = q[m] . k[j]           8 dot products, added up by lane at the end
-    scores[m]    = softmax(scores[m])    behind the last position: no weight
-    out[m]      += scores[m, j] v[j]
+    scores[r, m, j] = q[r, m] . k[j]          8 dot products, added up by lane at the end
+    scores[r, m]    = exp(scores - largest)   behind the last position: no weight
+    out[r, m]      += scores[r, m, j] v[j]
+
+``merge`` then adds up each row's splits in order, scaled to a common largest score, as in
+FlashAttention (Dao et al. 2022), divides by the sum of the weights, and rounds the result.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
 
-from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I64, LANES, Emitter, Value
+from sparkcode.model.cache import BLOCK_TOKENS
+from sparkcode.model.kernels.elements import STEP_FIELDS, Rounded, exp
+from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
+from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I64, LANES, Value
+
+SPLIT = 512
+"""Positions of one unit; a multiple of a cache block."""
+MOST_ROWS = 8
+"""Rows of one unit."""
+LINE_BYTES = 4 * (SPLIT + LANES)
+"""Scores of one row and query head, and room for a vector behind the last."""
 
 ATTEND_FIELDS = (
-    "q", "keys", "values", "out", "scores", "score_stride", "units", "position",
-    "groups", "shared", "vectors", "group_stride", "next", "slot",
+    "next", "done", "slot", "q", "q_stride", "layer", "groups", "shared", "vectors", "values",
+    "group_stride",
 )  # fmt: skip
-"""Addresses of q [T, H, S] (scaled by the root of S), keys and values [G, N, S], the result
-[T, H * S] and room for scores, [threads, H/G] lines of ``score_stride`` bytes; T * G; the position
-of row 0; G; H/G; S / 8; bytes between groups; counters of units and threads, zero at first."""
+"""Threads so far; the rest as in ``ROPE_FIELDS``."""
+UNIT_FIELDS = ("row", "count", "table", "position", "group", "split")
+"""First row and number of rows; address of the addresses of their sequence's blocks; position of
+the first row, which lies in the split or behind it."""
+MERGE_FIELDS = ("next", "done", "out", "stride", "heads", "vectors", "job")
+"""out [R, H S]; H; S / 8; the product that follows."""
 
 _VECTOR_BYTES = 4 * LANES
 _NEVER = -1e30
-_SMALLEST_EXPONENT = -87.0
-"""exp of less is no normal float32, and counts as zero."""
-_LN2 = (0.693359375, -2.12194440e-4)
-"""ln 2 in two parts, the first short enough that its multiples are exact."""
-_EXP = (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
-"""Taylor's coefficients: within 2e-7 up to ln 2 / 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One row's queries of one key/value head: addresses and counts."""
+    """Addresses and counts of what one unit works on."""
 
-    q: Value  # [shared, S]
-    out: Value  # [shared, S]
-    keys: Value  # [N, S]
-    values: Value  # [N, S]
-    scores: Value  # [shared] lines
-    score_stride: Value
-    seen: Value  # positions
+    e: StepEmitter
+    q: Value  # [rows, q_stride]: queries of the first row and head
+    q_stride: Value
+    out: Value  # partial results of the first row and head
+    out_stride: Value
+    scores: Value  # [rows, shared] lines
+    table: Value  # addresses of the split's blocks
+    keys: Value  # bytes from a block's start to the keys
+    values: Value  # bytes from keys to values
+    seen: Value  # positions of the split that the first row sees; more than the split holds, too
+    rows: Value
     shared: Value
     vectors: Value
 
-    def places(self, e: Emitter, start: Value, block: Value) -> list[Value]:
-        """Addresses of 8 positions' vectors; the last one's instead of those that do not exist."""
-        last = e.sub(self.seen, e.whole(1))
-        first = e.mul(block, LANES)
-        stride = e.mul(self.vectors, _VECTOR_BYTES)
-        indices = [e.smaller(e.add(first, lane), last) for lane in range(LANES)]
-        return [e.add(start, e.mul(index, stride)) for index in indices]
+    @property
+    def size(self) -> Value:
+        """Bytes of a head's vector."""
+        return self.e.mul(self.vectors, _VECTOR_BYTES)
 
-    def head(self, e: Emitter, start: Value, m: Value) -> Value:
-        """Address of query head m's vector."""
-        return e.add(start, e.mul(e.mul(m, self.vectors), _VECTOR_BYTES))
+    def seen_by(self, row: Value) -> Value:
+        """Positions of the split that a row sees."""
+        return self.e.smaller(self.e.add(self.seen, row), SPLIT)
 
-    def line(self, e: Emitter, m: Value) -> Value:
-        """Address of query head m's scores."""
-        return e.add(self.scores, e.mul(m, self.score_stride))
+    def place(self, eight: Value) -> Value:
+        """Address of the keys of 8 positions, of which the last may not exist."""
+        e = self.e
+        position = e.mul(eight, LANES)
+        block, own = e.divide(position, e.whole(BLOCK_TOKENS))
+        start = e.load(I64, e.add(self.table, e.mul(block, FIELD_BYTES)))
+        return e.add(e.add(start, self.keys), e.mul(own, self.size))
+
+    def vectors_of(self, start: Value, row: Value, eight: Value) -> list[Value]:
+        """Addresses of 8 positions' vectors; the last one's that the row sees for those behind."""
+        e = self.e
+        last = e.sub(e.sub(self.seen_by(row), e.mul(eight, LANES)), 1)
+        return [e.add(start, e.mul(e.smaller(last, lane), self.size)) for lane in range(LANES)]
+
+    def query(self, row: Value, m: Value) -> Value:
+        e = self.e
+        return e.add(e.add(self.q, e.mul(row, self.q_stride)), e.mul(m, self.size))
+
+    def result(self, row: Value, m: Value) -> Value:
+        e = self.e
+        size = e.add(self.size, _VECTOR_BYTES)
+        return e.add(e.add(self.out, e.mul(row, self.out_stride)), e.mul(m, size))
+
+    def line(self, row: Value, m: Value) -> Value:
+        e = self.e
+        return e.add(self.scores, e.mul(e.add(e.mul(row, self.shared), m), LINE_BYTES))
 
 
 def emit_attend(module: ir.Module) -> ir.Function:
-    """``attend(job)``: take units until none is left."""
-    e = Emitter(module, "attend", 1)
-    (job,) = e.arguments
-    j = {name: e.load(I64, job, 8 * index) for index, name in enumerate(ATTEND_FIELDS)}
-    counters = [e.add(job, 8 * ATTEND_FIELDS.index(name)) for name in ("next", "slot")]
-    slot = e.claim(counters[1], e.whole(1))
-    scores = e.add(j["scores"], e.mul(slot, e.mul(j["shared"], j["score_stride"])))
-    unit_bytes = e.mul(e.mul(j["shared"], j["vectors"]), _VECTOR_BYTES)
+    """``attend(record, step)``: partial results of the units."""
+    e = StepEmitter(module, "attend", 2)
+    record, step = e.arguments
+    r, s = e.fields(record, ATTEND_FIELDS), e.fields(step, STEP_FIELDS)
+    slot = e.claim(e.add(record, FIELD_BYTES * ATTEND_FIELDS.index("slot")), e.whole(1))
+    room = e.mul(r["shared"], MOST_ROWS * LINE_BYTES)
+    scores = e.add(s["scores"], e.mul(slot, room))
+    heads = e.mul(r["groups"], r["shared"])
+    size = e.mul(r["vectors"], _VECTOR_BYTES)
+    head_bytes = e.add(size, _VECTOR_BYTES)
+    split_bytes = e.mul(heads, head_bytes)
+    row_bytes = e.mul(s["splits"], split_bytes)
 
-    def take() -> None:
-        index = e.claim(counters[0], e.whole(1))
-        e.return_unless(index, j["units"])
-        row, group = e.divide(index, j["groups"])
-        own, lent = e.mul(index, unit_bytes), e.mul(group, j["group_stride"])
-        unit = _Unit(
-            q=e.add(j["q"], own),
-            out=e.add(j["out"], own),
-            keys=e.add(j["keys"], lent),
-            values=e.add(j["values"], lent),
+    def unit(index: Value) -> None:
+        place = e.add(s["units"], e.mul(index, FIELD_BYTES * len(UNIT_FIELDS)))
+        u = e.fields(place, UNIT_FIELDS)
+        head = e.mul(u["group"], r["shared"])
+        start = e.mul(u["split"], SPLIT)
+        query = e.add(e.mul(u["row"], r["q_stride"]), e.mul(head, size))
+        result = e.add(e.mul(u["row"], row_bytes), e.mul(u["split"], split_bytes))
+        work = _Unit(
+            e=e,
+            q=e.add(r["q"], query),
+            q_stride=r["q_stride"],
+            out=e.add(s["partials"], e.add(result, e.mul(head, head_bytes))),
+            out_stride=row_bytes,
             scores=scores,
-            score_stride=j["score_stride"],
-            seen=e.add(e.add(j["position"], row), 1),
-            shared=j["shared"],
-            vectors=j["vectors"],
+            table=e.add(u["table"], e.mul(u["split"], FIELD_BYTES * (SPLIT // BLOCK_TOKENS))),
+            keys=e.add(r["layer"], e.mul(u["group"], r["group_stride"])),
+            values=r["values"],
+            seen=e.add(e.sub(u["position"], start), 1),
+            rows=u["count"],
+            shared=r["shared"],
+            vectors=r["vectors"],
         )
-        blocks = e.tiles_of(unit.seen, LANES)
-        _score(e, unit, blocks)
-        _softmax(e, unit, blocks)
-        _mix(e, unit, blocks)
+        eights = e.tiles_of(work.seen_by(e.sub(u["count"], 1)), LANES)
+        _score(work, eights)
+        _softmax(work)
+        _mix(work, eights)
 
-    e.forever(take)
+    each_unit(e, record, s["attend_units"], unit)
     return e.function
 
 
-def _score(e: Emitter, unit: _Unit, blocks: Value) -> None:
+def _score(unit: _Unit, eights: Value) -> None:
+    e = unit.e
     zeros = [e.constant(FLOATS, 0.0)] * LANES
 
-    def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-        keys = unit.places(e, unit.keys, index)
+    def eight(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+        start = unit.place(index)
+
+        def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
+            keys = unit.vectors_of(start, r, index)
+
+            def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
+                query = unit.query(r, m)
+
+                def vector(c: Value, sums: Sequence[Value]) -> Sequence[Value]:
+                    at = e.mul(c, _VECTOR_BYTES)
+                    q = e.load(FLOATS, e.add(query, at))
+                    return [
+                        e.fused(q, e.load(FLOATS, e.add(key, at)), total)
+                        for total, key in zip(sums, keys, strict=True)
+                    ]
+
+                sums = e.repeat(unit.vectors, zeros, vector)
+                e.store(e.lane_sums(sums), e.add(unit.line(r, m), e.mul(index, _VECTOR_BYTES)))
+                return ()
+
+            def heads() -> None:
+                e.repeat(unit.shared, (), head)
+
+            e.when_less(e.mul(index, LANES), unit.seen_by(r), heads)
+            return ()
+
+        e.repeat(unit.rows, (), row)
+        return ()
+
+    e.repeat(eights, (), eight)
+
+
+def _softmax(unit: _Unit) -> None:
+    """Scores to weights, the result to zero, and behind it the largest score and the sum."""
+    e = unit.e
+
+    def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
+        seen = unit.seen_by(r)
+        eights = e.tiles_of(seen, LANES)
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
-            query = unit.head(e, unit.q, m)
+            line, out = unit.line(r, m), unit.result(r, m)
+            e.store(e.constant(FLOATS, _NEVER), e.add(line, e.mul(seen, 4)))
 
-            def vector(c: Value, sums: Sequence[Value]) -> Sequence[Value]:
-                at = e.mul(c, _VECTOR_BYTES)
-                q = e.load(FLOATS, e.add(query, at))
-                return [
-                    e.plus(total, e.times(q, e.load(FLOATS, e.add(key, at))))
-                    for total, key in zip(sums, keys, strict=True)
-                ]
+            def largest(index: Value, values: Sequence[Value]) -> Sequence[Value]:
+                score = e.load(FLOATS, e.add(line, e.mul(index, _VECTOR_BYTES)))
+                return (e.greater(score, values[0]),)
 
-            sums = e.repeat(unit.vectors, zeros, vector)
-            e.store(e.lane_sums(sums), e.add(unit.line(e, m), e.mul(index, _VECTOR_BYTES)))
+            def power(index: Value, values: Sequence[Value]) -> Sequence[Value]:
+                at = e.add(line, e.mul(index, _VECTOR_BYTES))
+                weight = exp(e, e.minus(e.load(FLOATS, at), top))
+                e.store(weight, at)
+                return (e.plus(values[0], weight),)
+
+            def clear(c: Value, _: Sequence[Value]) -> Sequence[Value]:
+                e.store(e.constant(FLOATS, 0.0), e.add(out, e.mul(c, _VECTOR_BYTES)))
+                return ()
+
+            (found,) = e.repeat(eights, (e.constant(FLOATS, _NEVER),), largest)
+            most = e.largest(found)
+            top = e.splat(most)
+            (sums,) = e.repeat(eights, (e.constant(FLOATS, 0.0),), power)
+            e.repeat(unit.vectors, (), clear)
+            behind = e.add(out, unit.size)
+            e.store(most, behind)
+            e.store(e.lane(e.lane_sums([sums] * LANES), 0), behind, 4)
             return ()
 
         e.repeat(unit.shared, (), head)
         return ()
 
-    e.repeat(blocks, (), block)
+    e.repeat(unit.rows, (), row)
 
 
-def _softmax(e: Emitter, unit: _Unit, blocks: Value) -> None:
-    """Scores to weights, and the result to zero."""
+def _mix(unit: _Unit, eights: Value) -> None:
+    e = unit.e
 
-    def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
-        line, out = unit.line(e, m), unit.head(e, unit.out, m)
-        e.store(e.constant(FLOATS, _NEVER), e.add(line, e.mul(unit.seen, 4)))
+    def eight(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+        start = e.add(unit.place(index), unit.values)
 
-        def largest(index: Value, values: Sequence[Value]) -> Sequence[Value]:
-            score = e.load(FLOATS, e.add(line, e.mul(index, _VECTOR_BYTES)))
-            return (e.greater(score, values[0]),)
+        def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
+            values = unit.vectors_of(start, r, index)
 
-        def power(index: Value, values: Sequence[Value]) -> Sequence[Value]:
-            at = e.add(line, e.mul(index, _VECTOR_BYTES))
-            weight = exp(e, e.minus(e.load(FLOATS, at), top))
-            e.store(weight, at)
-            return (e.plus(values[0], weight),)
+            def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
+                line = e.add(unit.line(r, m), e.mul(index, _VECTOR_BYTES))
+                out = unit.result(r, m)
+                weights = [e.splat(e.load(FLOAT, line, 4 * lane)) for lane in range(LANES)]
 
-        def share(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.add(line, e.mul(index, _VECTOR_BYTES))
-            e.store(e.times(e.load(FLOATS, at), inverse), at)
+                def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
+                    at = e.mul(c, _VECTOR_BYTES)
+                    total = e.load(FLOATS, e.add(out, at))
+                    for weight, value in zip(weights, values, strict=True):
+                        total = e.fused(weight, e.load(FLOATS, e.add(value, at)), total)
+                    e.store(total, e.add(out, at))
+                    return ()
+
+                e.repeat(unit.vectors, (), vector)
+                return ()
+
+            def heads() -> None:
+                e.repeat(unit.shared, (), head)
+
+            e.when_less(e.mul(index, LANES), unit.seen_by(r), heads)
             return ()
 
-        def clear(c: Value, _: Sequence[Value]) -> Sequence[Value]:
-            e.store(e.constant(FLOATS, 0.0), e.add(out, e.mul(c, _VECTOR_BYTES)))
-            return ()
-
-        (found,) = e.repeat(blocks, (e.constant(FLOATS, _NEVER),), largest)
-        top = e.splat(e.largest(found))
-        (sums,) = e.repeat(blocks, (e.constant(FLOATS, 0.0),), power)
-        total = e.lane_sums([sums] * LANES)
-        inverse = e.over(e.constant(FLOATS, 1.0), total)
-        e.repeat(blocks, (), share)
-        e.repeat(unit.vectors, (), clear)
+        e.repeat(unit.rows, (), row)
         return ()
 
-    e.repeat(unit.shared, (), head)
+    e.repeat(eights, (), eight)
 
 
-def _mix(e: Emitter, unit: _Unit, blocks: Value) -> None:
-    def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-        values = unit.places(e, unit.values, index)
+def emit_merge(module: ir.Module) -> ir.Function:
+    """``merge(record, step)``: a row's splits to one result, rounded."""
+    e = StepEmitter(module, "merge", 2)
+    record, step = e.arguments
+    r, s = e.fields(record, MERGE_FIELDS), e.fields(step, STEP_FIELDS)
+    size = e.mul(r["vectors"], _VECTOR_BYTES)
+    head_bytes = e.add(size, _VECTOR_BYTES)
+    split_bytes = e.mul(r["heads"], head_bytes)
+    row_bytes = e.mul(s["splits"], split_bytes)
+
+    def unit(row: Value) -> None:
+        position = e.load(I64, e.add(s["positions"], e.mul(row, FIELD_BYTES)))
+        splits = e.tiles_of(e.add(position, 1), SPLIT)
+        source = e.add(s["partials"], e.mul(row, row_bytes))
+        out = e.add(r["out"], e.mul(row, r["stride"]))
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
-            line = e.add(unit.line(e, m), e.mul(index, _VECTOR_BYTES))
-            out = unit.head(e, unit.out, m)
-            weights = [e.splat(e.load(FLOAT, line, 4 * lane)) for lane in range(LANES)]
+            first = e.add(source, e.mul(m, head_bytes))
+            target = e.add(out, e.mul(m, size))
+
+            def largest(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+                behind = e.add(e.add(first, e.mul(split, split_bytes)), size)
+                return (e.greater(e.splat(e.load(FLOAT, behind)), values[0]),)
+
+            (top,) = e.repeat(splits, (e.constant(FLOATS, _NEVER),), largest)
+
+            def factor(split: Value) -> tuple[Value, Value]:
+                own = e.add(first, e.mul(split, split_bytes))
+                score = e.splat(e.load(FLOAT, e.add(own, size)))
+                return own, exp(e, e.minus(score, top))
+
+            def total(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+                own, scale = factor(split)
+                weight = e.splat(e.load(FLOAT, e.add(own, size), 4))
+                return (e.fused(scale, weight, values[0]),)
+
+            (sums,) = e.repeat(splits, (e.constant(FLOATS, 0.0),), total)
 
             def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
                 at = e.mul(c, _VECTOR_BYTES)
-                total = e.load(FLOATS, e.add(out, at))
-                for weight, value in zip(weights, values, strict=True):
-                    total = e.plus(total, e.times(weight, e.load(FLOATS, e.add(value, at))))
-                e.store(total, e.add(out, at))
+
+                def add(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+                    own, scale = factor(split)
+                    return (e.fused(scale, e.load(FLOATS, e.add(own, at)), values[0]),)
+
+                (result,) = e.repeat(splits, (e.constant(FLOATS, 0.0),), add)
+                e.store(e.over(result, sums), e.add(target, at))
                 return ()
 
-            e.repeat(unit.vectors, (), vector)
+            e.repeat(r["vectors"], (), vector)
             return ()
 
-        e.repeat(unit.shared, (), head)
-        return ()
+        e.repeat(r["heads"], (), head)
+        rounded = Rounded(e, r["job"], row)
 
-    e.repeat(blocks, (), block)
+        def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+            at = e.add(out, e.mul(index, 4 * _VECTOR_BYTES))
+            rounded.put(index, [e.load(FLOATS, at, _VECTOR_BYTES * part) for part in range(4)])
+            return ()
 
+        e.repeat(rounded.blocks, (), block)
 
-def exp(e: Emitter, x: Value) -> Value:
-    """exp of FLOATS that are not positive: 2^n times a polynomial of the rest."""
-    n = e.rounded(e.times(x, e.constant(FLOATS, 1 / math.log(2))))
-    rest = x
-    for part in _LN2:
-        rest = e.minus(rest, e.times(n, e.constant(FLOATS, part)))
-    result = e.constant(FLOATS, _EXP[0])
-    for coefficient in _EXP[1:]:
-        result = e.plus(e.times(result, rest), e.constant(FLOATS, coefficient))
-    result = e.times(result, e.power_of_two(n))
-    return e.where_above(x, _SMALLEST_EXPONENT, result, e.constant(FLOATS, 0.0))
+    each_unit(e, record, s["rows"], unit)
+    return e.function

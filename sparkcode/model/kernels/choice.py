@@ -95,10 +95,12 @@ def choose_kernel(environ: Mapping[str, str], features: frozenset[str]) -> Choic
     )
 
 
-def make_backend(choice: Choice, *, folder: Path, say: Callable[[str], None]) -> Backend:
-    """Make a kernel ready; machine code is kept in ``folder``."""
+def make_backend(
+    choice: Choice, *, folder: Path, say: Callable[[str], None], threads: int | None = None
+) -> Backend:
+    """Make a kernel ready; machine code is kept in ``folder``. ``numpy`` has BLAS's own threads."""
     if choice.name == "numpy":
         return DenseBackend()
     from sparkcode.model.kernels.product import Kernel
 
-    return Kernel(folder, threads=available_threads(), say=say)
+    return Kernel(folder, threads=threads or available_threads(), say=say)

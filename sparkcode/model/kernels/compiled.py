@@ -28,6 +28,7 @@ class CompiledModule:
         """Take the machine code for ``cpu`` from ``folder``, or compile it and say so."""
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        llvm.initialize_native_asmparser()
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=cpu, opt=3, codemodel="jitdefault"
         )

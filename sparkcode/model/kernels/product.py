@@ -14,19 +14,23 @@ import numpy.typing as npt
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
 from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.step import (
+    CHUNK_BYTES,
+    HEAD_SIZE_UNIT,
+    STEP_FUNCTIONS,
+    Functions,
+    StepRunner,
+    emit_step,
+)
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
-from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import RECORD_BYTES, ROWS, PackedMatrix
+from sparkcode.model.transformer import Runner
 
 CPU: Final = "x86-64-v3"
 """LLVM's name for the least processor with AVX2 and half floats."""
-_CHUNK_BYTES = 1 << 16
-"""Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
-evenly."""
-
 _ACTIVATION_BYTES = BLOCK + 4 + 4
 """Codes, scale and sum of a block."""
 _OUT = PART_FIELDS.index("out")
@@ -38,7 +42,7 @@ class Kernel:
     def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
         """Compile for AVX2, or take the machine code from ``folder``."""
         self._module = CompiledModule(
-            str(emit_module()), cpu=CPU, folder=folder, name="avx2", say=say
+            str(emit_step(emit_module())), cpu=CPU, folder=folder, name="avx2", say=say
         )
         address = self._module.address
         self.multiply = {kind: address(f"multiply_{kind}") for kind in RECORD_BYTES}
@@ -46,35 +50,19 @@ class Kernel:
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
-        self._attend = ctypes.CFUNCTYPE(None, integer)(address("attend"))
+        others = {name: address(name) for name in STEP_FUNCTIONS}
+        self._functions = Functions({**self.multiply, **others}, self._module)
         self.team = Team(threads)
 
-    def runner(self, packed: PackedFile) -> LayerRunner:
-        return LayerRunner(packed, self.matrix, attention=self.attention)
+    def runner(self, packed: PackedFile) -> Runner:
+        """Whole steps in native code; with heads of odd sizes, only the products."""
+        if packed.header.config.head_size % HEAD_SIZE_UNIT:
+            return LayerRunner(packed, self.matrix, attention=ops.attention)
+        return StepRunner(packed, self._functions, self.team)
 
     def matrix(self, parts: Sequence[PackedMatrix]) -> PackedProduct:
         """Matrices [n, K] below one another as one [N, K]; their records stay where they are."""
         return PackedProduct(self, parts)
-
-    def attention(self, q: F32, keys: F32, values: F32) -> F32:
-        """As :func:`sparkcode.model.ops.attention`; head sizes no multiple of 8 are left to it."""
-        (rows, heads, size), (groups, positions, _) = q.shape, keys.shape
-        if size % LANES:
-            return ops.attention(q, keys, values)
-        if keys.strides != values.strides or keys.strides[1:] != (4 * size, 4):
-            keys, values = np.ascontiguousarray(keys), np.ascontiguousarray(values)
-        scaled = np.multiply(q, np.float32(size**-0.5), order="C")
-        out = np.empty((rows, heads * size), np.float32)
-        shared = heads // groups
-        # Room for the block that the last position begins, and a vector behind the last.
-        scores = np.empty((self.team.size, shared, positions + 2 * LANES), np.float32)
-        addresses = _address(scaled), keys.ctypes.data, values.ctypes.data, _address(out)
-        room = _address(scores), scores.strides[1]
-        counts = rows * groups, positions - rows, groups, shared, size // LANES, keys.strides[0]
-        job = np.array([*addresses, *room, *counts, 0, 0], np.int64)
-        held = (self, scaled, keys, values, out, scores, job)
-        self.team.run(partial(_run, self._attend, _address(job), held))
-        return out
 
 
 class PackedProduct:
@@ -98,7 +86,7 @@ class PackedProduct:
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
         groups, pairs, record_bytes = part.records.shape
-        chunk = max(1, _CHUNK_BYTES // (pairs * record_bytes))
+        chunk = max(1, CHUNK_BYTES // (pairs * record_bytes))
         function = self._kernel.multiply[part.kind]
         return function, part.records.ctypes.data, groups, pairs, first_row * 4, chunk, 0, 0
 

@@ -64,11 +64,13 @@ class Team:
         It has to divide the job among whoever comes: it may run once or ``size`` times.
         """
         shares = [_Share(work) for _ in self._inboxes]
-        for inbox, share in zip(self._inboxes, shares, strict=True):
-            inbox.put(share)
-        work()
-        for share in shares:
-            share.settle()
+        try:
+            for inbox, share in zip(self._inboxes, shares, strict=True):
+                inbox.put(share)
+            work()
+        finally:  # an interrupt, too, leaves nobody behind who still writes
+            for share in shares:
+                share.settle()
 
 
 def _serve(inbox: SimpleQueue[_Share | None]) -> None:

@@ -1,22 +1,23 @@
-"""The products themselves: 16 rows of packed weights times a few rows of activations.
+"""The products themselves: 16 rows of packed weights times rows of activations.
 
-Activations are rounded to 8 bit, 32 at a time, like the weights: ``x = a * i``, with ``a`` the
-block's largest magnitude / 127. A block then contributes ``(s a) * dot(c - zero, i)`` to its row's
-sum (``s``, ``c`` and ``zero`` as in :mod:`sparkcode.model.blocks`), for ``q4`` less
-``(m a) * sum(i)``. The dot product is exact: ``vpmaddubsw`` adds two products of an unsigned and a
-signed byte in 16 bits, and those sums are added while they cannot overflow:
+A block of 32 weights of a row contributes ``(s a) * dot(c - zero, i)`` to its row's sum (``s``,
+``c`` and ``zero`` as in :mod:`sparkcode.model.blocks`, ``a`` and ``i`` the activations of
+:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot product
+is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the blocks::
 
-====  ==================================  ======================================================
-kind  operands                            greatest sum in 16 bits
-====  ==================================  ======================================================
-q4    ``c`` (0 to 15) and ``i``           8 vectors: 8 * 2 * 15 * 127 = 30,480
-q5    ``c`` (0 to 31) and ``i``           4 vectors: 4 * 2 * 31 * 127 = 31,496; less 16 sum(i)
-q8    ``|c - 128|``, ``i sign(c - 128)``  1 vector: 2 * 128 * 127 = 32,512
-====  ==================================  ======================================================
+    total = fma(dot, s * a, total)
+    total = fma(-m, a * sum(i), total)
 
-Contributions are added in the order of the blocks, each product and sum rounded to float32. One
-row of activations and many go through the same operations in the same order, so a batch's rows
+One row of activations and many go through the same operations in the same order, so a batch's rows
 equal single ones bit for bit.
+
+**One row** waits for memory: weights are unpacked into registers, used and forgotten, and the sums
+of 16 rows stay in registers. **More rows** share the unpacking: a record's codes and scales go into
+a scratch of a few hundred bytes in the L1 cache, and tiles of activations pass over it. A tile of
+4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
+times and a broadcast activation for all 16 rows. Its float sums lie in the L1 cache: they are
+touched once a block. Up to the number of rows where arithmetic takes as long as the weights take
+to arrive, further rows cost nothing.
 
 Arguments are 64-bit integers. A **job** describes the activations, a **part** one matrix; both are
 arrays of such integers, with the fields named below.
@@ -29,21 +30,22 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from sparkcode.model.blocks import BLOCK, Kind
-from sparkcode.model.kernels.attend import emit_attend
-from sparkcode.model.kernels.vocabulary import (
-    BYTES,
-    FLOAT,
-    FLOATS,
-    HALVES,
-    I32,
-    I64,
-    INTS,
-    LANES,
-    Emitter,
-    Value,
+from sparkcode.model.blocks import BLOCK
+from sparkcode.model.kernels.dots import Dot
+from sparkcode.model.kernels.instructions import AVX2, InstructionSet
+from sparkcode.model.kernels.quantise import emit_quantise
+from sparkcode.model.kernels.unpack import (
+    LAYOUTS,
+    PAIRS,
+    SCRATCH_BYTES,
+    PackedBlock,
+    RecordKind,
+    ScratchBlock,
+    Source,
+    write_scratch,
 )
-from sparkcode.model.records import RECORD_BYTES
+from sparkcode.model.kernels.vocabulary import FLOAT, I32, I64, Emitter, Value
+from sparkcode.model.kernels.wide import Wide
 
 TILE_ROWS = 64
 """Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""
@@ -51,98 +53,76 @@ TILE_ROWS = 64
 JOB_FIELDS = ("codes", "scales", "sums", "rows", "blocks", "out_stride", "parts", "count")
 """Addresses of the activations (see ``quantise``), T, blocks padded to pairs, bytes between rows
 of the result, address and number of the parts."""
-PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "unused")
+PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "done")
 """Address of ``multiply_<kind>``, of the records [groups, pairs], of the result's first column,
-groups a thread takes at once, and the counter that threads take them from."""
+groups a thread takes at once, the counter that threads take them from, and the count of those
+that are finished: who reads there that all are may read every result."""
 
 _FIELD_BYTES = 8
 _GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
 _CACHE_LINE_BYTES = 64
+_UNROLLED = 2  # blocks
 _PREFETCH_BYTES = 4096
 """How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
-_SMALLEST = 1e-30
-"""A block whose largest magnitude is below counts as zeros: 127 / magnitude could overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Activations:
-    """Where one tile's rows lie: codes [blocks, T, 32], scales and sums [blocks, T]."""
+    """Where rows lie: codes [blocks, T, 32], scales and pair sums [blocks, T]; T."""
 
     codes: Value
     scales: Value
     sums: Value
     rows: Value
 
+    def after(self, e: Emitter, places: Value) -> _Activations:
+        """``places`` further on; there are T to a block."""
+        words = e.mul(places, 4)
+        return _Activations(
+            codes=e.add(self.codes, e.mul(places, BLOCK)),
+            scales=e.add(self.scales, words),
+            sums=e.add(self.sums, words),
+            rows=self.rows,
+        )
 
-def emit_module() -> ir.Module:
-    """``quantise``, ``multiply_q4``, ``multiply_q5``, ``multiply_q8``, ``run`` and ``attend``."""
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The records of 16 rows of weights."""
+
+    kind: RecordKind
+    start: Value
+    count: Value
+
+
+def emit_module(isa: InstructionSet = AVX2) -> ir.Module:
+    """``quantise``, ``multiply_<kind>`` for each kind, and ``run``."""
     module = ir.Module("sparkcode")
     emit_quantise(module)
-    for kind in RECORD_BYTES:
-        emit_multiply(module, kind)
+    for kind in LAYOUTS:
+        emit_multiply(module, kind, isa)
     emit_run(module)
-    emit_attend(module)
     return module
 
 
-def emit_quantise(module: ir.Module) -> ir.Function:
-    """``quantise(x, stride, rows, blocks, codes, scales, sums)``: one tile of activations.
-
-    x float32 [rows, blocks * 32], ``stride`` bytes between rows -> int8 [blocks, rows, 32],
-    float32 and int32 [blocks, rows].
-    """
-    e = Emitter(module, "quantise", 7)
-    x, stride, rows, blocks, codes, scales, sums = e.arguments
-    step = e.mul(rows, BLOCK)
-
-    def row(t: Value, _: Sequence[Value]) -> Sequence[Value]:
-        first = e.add(x, e.mul(t, stride))
-        own = e.add(codes, e.mul(t, BLOCK))
-
-        def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.add(first, e.mul(index, BLOCK * 4))
-            place = e.mul(e.add(e.mul(index, rows), t), 4)
-            scale, total = _quantise_block(e, at, e.add(own, e.mul(index, step)))
-            e.store(scale, e.add(scales, place))
-            e.store(total, e.add(sums, place))
-            return ()
-
-        e.repeat(blocks, (), block)
-        return ()
-
-    e.repeat(rows, (), row)
-    return e.finish()
-
-
-def _quantise_block(e: Emitter, x: Value, codes: Value) -> tuple[Value, Value]:
-    """Round 32 floats to bytes; returns their scale and the bytes' sum."""
-    values = [e.load(FLOATS, x, 32 * part) for part in range(4)]
-    sizes = [e.magnitude(value) for value in values]
-    largest = e.largest(e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3])))
-    inverse = e.over(e.number(127.0), largest)
-    factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
-    total = e.constant(INTS, 0)
-    for part, value in enumerate(values):
-        rounded, ints = e.to_int8(e.times(value, factor))
-        e.store(rounded, codes, LANES * part)
-        total = e.plus(total, ints)
-    return e.over(largest, e.number(127.0)), e.total(total)
-
-
-def emit_multiply(module: ir.Module, kind: Kind) -> ir.Function:
+def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> ir.Function:
     """``multiply_<kind>(part, job)``: take groups of the part until none is left."""
-    e = Emitter(module, f"multiply_{kind}", 2)
+    e = Wide(module, f"multiply_{kind}", 2, isa=isa)
     part, job = e.arguments
     p = {name: e.load(I64, part, i * _FIELD_BYTES) for i, name in enumerate(PART_FIELDS)}
     j = {name: e.load(I64, job, i * _FIELD_BYTES) for i, name in enumerate(JOB_FIELDS)}
-    totals = e.scratch(TILE_ROWS * _GROUP_BYTES)
-    next_group = e.add(part, PART_FIELDS.index("next") * _FIELD_BYTES)
-    group_bytes = e.mul(p["pairs"], RECORD_BYTES[kind])
+    layout = LAYOUTS[kind]
+    room = e.scratch(TILE_ROWS * _GROUP_BYTES), e.scratch(layout.blocks * SCRATCH_BYTES)
+    next_group, done = (
+        e.add(part, PART_FIELDS.index(name) * _FIELD_BYTES) for name in ("next", "done")
+    )
+    count, _ = e.divide(p["pairs"], e.whole(layout.blocks // 2))
+    group_bytes = e.mul(count, layout.nbytes)
 
     def take() -> None:
         first = e.claim(next_group, p["chunk"])
         e.return_unless(first, p["groups"])
-        count = e.smaller(p["chunk"], e.sub(p["groups"], first))
+        groups = e.smaller(p["chunk"], e.sub(p["groups"], first))
 
         def tile(index: Value, _: Sequence[Value]) -> Sequence[Value]:
             row = e.mul(index, TILE_ROWS)
@@ -150,207 +130,179 @@ def emit_multiply(module: ir.Module, kind: Kind) -> ir.Function:
 
             def group(index: Value, _: Sequence[Value]) -> Sequence[Value]:
                 own = e.add(first, index)
-                records = e.add(p["records"], e.mul(own, group_bytes))
                 column = e.add(p["out"], e.mul(own, _GROUP_BYTES))
                 out = e.add(column, e.mul(row, j["out_stride"]))
-                place = out, j["out_stride"], totals
+                records = _Records(kind, e.add(p["records"], e.mul(own, group_bytes)), count)
                 e.choose(
                     x.rows,
                     1,
-                    lambda: _one_row(e, kind, records, p["pairs"], x, out),
-                    lambda: _rows(e, kind, records, p["pairs"], x, place),
+                    lambda: _one_row(e, records, x, out),
+                    lambda: _rows(e, records, x, room, (out, j["out_stride"])),
                 )
                 return ()
 
-            e.repeat(count, (), group)
+            e.repeat(groups, (), group)
             return ()
 
         e.repeat(e.tiles_of(j["rows"], TILE_ROWS), (), tile)
+        e.publish(done, groups)
 
     e.forever(take)
     return e.function
 
 
-def _activations(e: Emitter, job: Mapping[str, Value], row: Value) -> _Activations:
+def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> _Activations:
     """The tile that begins with ``row``."""
-    before = e.mul(row, job["blocks"])
-    return _Activations(
-        codes=e.add(job["codes"], e.mul(before, BLOCK)),
-        scales=e.add(job["scales"], e.mul(before, 4)),
-        sums=e.add(job["sums"], e.mul(before, 4)),
-        rows=e.smaller(e.sub(job["rows"], row), TILE_ROWS),
-    )
+    rows = e.smaller(e.sub(job["rows"], row), TILE_ROWS)
+    first = _Activations(job["codes"], job["scales"], job["sums"], rows)
+    return first.after(e, e.mul(row, job["blocks"]))
 
 
-def _one_row(
-    e: Emitter, kind: Kind, records: Value, pairs: Value, x: _Activations, out: Value
-) -> None:
+def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
     """One row of activations: the sums stay in registers."""
+    kind, layout = records.kind, LAYOUTS[records.kind]
 
-    def pair(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
-        record = e.add(records, e.mul(index, RECORD_BYTES[kind]))
-        for line in range(0, RECORD_BYTES[kind], _CACHE_LINE_BYTES):
-            e.prefetch(record, _PREFETCH_BYTES + line)
-        results = list(totals)
-        for block in (0, 1):
-            number = e.add(e.mul(index, 2), block)
-            codes = e.add(x.codes, e.mul(number, BLOCK))
-            place = e.mul(number, 4)
-            for half in (0, 1):
-                weights = unpack(e, kind, record, block, half)
-                results[half] = weights.accumulate(
-                    e, results[half], codes, e.add(x.scales, place), e.add(x.sums, place)
-                )
-        return results
+    def add(
+        record: Value, first: Value, block: Value | int, totals: Sequence[Value]
+    ) -> Sequence[Value]:
+        source, row = PackedBlock(e, kind, record, block), x.after(e, e.add(first, block))
+        (dots,) = _dots(e, kind, source, row, 1)
+        return [
+            _add(e, source, row, (0, half), dots[half].result(), totals[half], layout.minima)
+            for half in e.halves
+        ]
 
-    zero = e.constant(FLOATS, 0.0)
-    totals = e.repeat(pairs, (zero, zero), pair)
-    for half in (0, 1):
-        e.store(totals[half], out, 32 * half)
+    def each(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
+        record = _record(e, records, index)
+        first = e.mul(index, layout.blocks)
+        if layout.blocks == _UNROLLED:
+            for block in range(_UNROLLED):
+                totals = add(record, first, block, totals)
+            return totals
+        return e.repeat(e.whole(layout.blocks), totals, lambda n, old: add(record, first, n, old))
+
+    totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in e.halves], each)
+    for half in e.halves:
+        e.store(totals[half], out, e.half_bytes * half)
 
 
 def _rows(
-    e: Emitter,
-    kind: Kind,
-    records: Value,
-    pairs: Value,
+    e: Wide,
+    records: _Records,
     x: _Activations,
-    place: tuple[Value, Value, Value],
+    room: tuple[Value, Value],
+    place: tuple[Value, Value],
 ) -> None:
-    """Several rows of activations: a block is unpacked once, the sums lie in ``totals``."""
-    out, stride, totals = place
+    """Several rows of activations: a record is unpacked once; the sums lie in memory as well."""
+    (totals, scratch), (out, stride) = room, place
+    layout = LAYOUTS[records.kind]
 
     def clear(t: Value, _: Sequence[Value]) -> Sequence[Value]:
-        for half in (0, 1):
-            e.store(e.constant(FLOATS, 0.0), e.add(totals, e.mul(t, _GROUP_BYTES)), 32 * half)
+        for half in e.halves:
+            e.store(e.constant(e.floats, 0.0), e.at(totals, t, _GROUP_BYTES, e.half_bytes * half))
         return ()
 
-    def pair(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-        record = e.add(records, e.mul(index, RECORD_BYTES[kind]))
-        for block in (0, 1):
-            before = e.mul(e.add(e.mul(index, 2), block), x.rows)
-            for half in (0, 1):
-                weights = unpack(e, kind, record, block, half)
-                _accumulate_rows(e, weights, x, before, e.add(totals, 32 * half))
+    def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+        record = _record(e, records, index)
+
+        def unpack(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+            write_scratch(PackedBlock(e, records.kind, record, n), e.at(scratch, n, SCRATCH_BYTES))
+            return ()
+
+        e.repeat(e.whole(layout.blocks), (), unpack)
+        own = x.after(e, e.mul(e.mul(index, layout.blocks), x.rows))
+        _tiles(e, records.kind, own, scratch, totals)
         return ()
 
     def copy(t: Value, _: Sequence[Value]) -> Sequence[Value]:
-        for half in (0, 1):
-            value = e.load(FLOATS, e.add(totals, e.mul(t, _GROUP_BYTES)), 32 * half)
-            e.store(value, e.add(out, e.mul(t, stride)), 32 * half)
+        for half in e.halves:
+            value = e.load(e.floats, e.at(totals, t, _GROUP_BYTES, e.half_bytes * half))
+            e.store(value, e.add(out, e.mul(t, stride)), e.half_bytes * half)
         return ()
 
     e.repeat(x.rows, (), clear)
-    e.repeat(pairs, (), pair)
+    e.repeat(records.count, (), each)
     e.repeat(x.rows, (), copy)
 
 
-def _accumulate_rows(
-    e: Emitter, weights: Weights, x: _Activations, before: Value, totals: Value
-) -> None:
-    """Add half a block's products to every row's sum; ``before`` blocks lie before row 0's."""
-    place = e.mul(before, 4)
-    start = (
-        totals,
-        e.add(x.codes, e.mul(before, BLOCK)),
-        e.add(x.scales, place),
-        e.add(x.sums, place),
-    )
-    steps = (_GROUP_BYTES, BLOCK, 4, 4)
+def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: Value) -> None:
+    """All rows of activations with the record in ``scratch``: the largest tiles first."""
+    largest = e.isa.tiles[0]
 
-    def row(_: Value, places: Sequence[Value]) -> Sequence[Value]:
-        total, codes, scale, sum_ = places
-        result = weights.accumulate(e, e.load(FLOATS, total), codes, scale, sum_)
-        e.store(result, total)
-        return [e.add(place, step) for place, step in zip(places, steps, strict=True)]
+    def whole(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+        tile(e.mul(n, largest), largest)
+        return ()
 
-    e.repeat(x.rows, start, row)
+    def tile(first: Value, size: int) -> None:
+        _tile(e, kind, x.after(e, first), (scratch, e.at(totals, first, _GROUP_BYTES)), size)
+
+    count, _ = e.divide(x.rows, e.whole(largest))
+    e.when_any(count, lambda: e.repeat(count, (), whole))
+    for size in e.isa.tiles[1:]:
+        first = e.bits(x.rows, -2 * size)
+        e.when_any(e.bits(x.rows, size), lambda first=first, size=size: tile(first, size))
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Half a block, 8 rows x 32 weights, in registers."""
+def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value], size: int) -> None:
+    """Add a record's products to the sums of ``size`` rows, with which ``x`` and the sums begin."""
+    scratch, totals = room
+    layout = LAYOUTS[kind]
 
-    kind: Kind
-    vectors: tuple[Value, ...]
-    """8 of BYTES: 8 rows x 4 weights each; for q8 less 128, otherwise the unsigned codes."""
-    scales: Value
-    minima: Value | None
+    def block(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+        source = ScratchBlock(e, e.at(scratch, n, SCRATCH_BYTES))
+        row = x.after(e, e.mul(n, x.rows))
+        dots = _dots(e, kind, source, row, size)
+        for t in range(size):
+            for half in e.halves:
+                at = e.add(totals, _GROUP_BYTES * t + e.half_bytes * half)
+                dot, total = dots[t][half].result(), e.load(e.floats, at)
+                e.store(_add(e, source, row, (t, half), dot, total, layout.minima), at)
+        return ()
 
-    def accumulate(
-        self, e: Emitter, total: Value, codes: Value, scale: Value, sum_: Value
-    ) -> Value:
-        """``total`` FLOATS and the half block's product with the activations at ``codes``."""
-        a = e.splat(e.load(FLOAT, scale))
-        dot = e.to_floats(self._dot(e, codes, sum_))
-        total = e.plus(total, e.times(dot, e.times(self.scales, a)))
-        if self.minima is None:
-            return total
-        sums = e.to_floats(e.splat(e.load(I32, sum_)))
-        return e.minus(total, e.times(sums, e.times(self.minima, a)))
-
-    def _dot(self, e: Emitter, codes: Value, sum_: Value) -> Value:
-        """Integer dot products of 8 rows with 32 activations: INTS."""
-        activations = [
-            e.cast(e.splat(e.load(I32, codes, 4 * vector)), BYTES) for vector in range(8)
-        ]
-        pairs = list(zip(self.vectors, activations, strict=True))
-        if self.kind == "q8":
-            parts = [
-                e.pair_sums(e.pair_products(e.magnitude(w), e.with_sign(x, w))) for w, x in pairs
-            ]
-            return _sum(e, parts)
-        products = [e.pair_products(w, x) for w, x in pairs]
-        if self.kind == "q4":
-            return e.pair_sums(_sum(e, products))
-        dot = e.plus(e.pair_sums(_sum(e, products[:4])), e.pair_sums(_sum(e, products[4:])))
-        offset = e.times(e.splat(e.load(I32, sum_)), e.constant(INTS, 16))
-        return e.minus(dot, offset)
+    e.repeat(e.whole(layout.blocks), (), block)
 
 
-def _sum(e: Emitter, values: Sequence[Value]) -> Value:
-    total = values[0]
-    for value in values[1:]:
-        total = e.plus(total, value)
-    return total
+def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int) -> list[list[Dot]]:
+    """A block's integer products with ``size`` rows: [size][halves]."""
+    dots = [[Dot(e, kind, e.add(x.sums, 4 * t)) for _ in e.halves] for t in range(size)]
+    for pair in range(PAIRS):
+        vectors = [source.pair(pair, half) for half in e.halves]
+        for n in (0, 1):
+            number = 2 * pair + n
+            for t in range(size):
+                word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
+                activations = e.cast(word, e.bytes)
+                for half in e.halves:
+                    dots[t][half].take(number, vectors[half][n], activations)
+    return dots
 
 
-def unpack(e: Emitter, kind: Kind, record: Value, block: int, half: int) -> Weights:
-    """Rows 8 * half to 8 * half + 7 of one block of a record."""
-    scales = e.widen(e.load(HALVES, record, 32 * block + 16 * half))
-    if kind == "q8":
-        sign = e.constant(BYTES, -128)
-        raw = [e.load(BYTES, record, 64 + 512 * block + 64 * j + 32 * half) for j in range(8)]
-        return Weights(kind, tuple(e.flip(vector, sign) for vector in raw), scales, None)
-    if kind == "q4":
-        minima = e.widen(e.load(HALVES, record, 64 + 32 * block + 16 * half))
-        return Weights(
-            kind, tuple(_nibbles(e, record, 128 + 256 * block + 32 * half, 0)), scales, minima
-        )
-    doubled = _nibbles(e, record, 64 + 256 * block + 32 * half, 1)
-    vectors = [
-        e.minus(vector, _lowest_bits(e, record, 576 + 64 * block + 8 * j + 4 * half))
-        for j, vector in enumerate(doubled)
-    ]
-    return Weights(kind, tuple(vectors), scales, None)
+def _add(
+    e: Wide,
+    source: Source,
+    x: _Activations,
+    place: tuple[int, int],
+    dot: Value,
+    total: Value,
+    minima: bool,
+) -> Value:
+    """``total`` and the contribution of one half with row ``place[0]``."""
+    t, half = place
+    a = e.broadcast(FLOAT, x.scales, 4 * t)
+    total = e.fused(dot, e.times(source.scale(half), a), total)
+    if not minima:
+        return total
+    sums = e.to_floats(e.both_sums(e.add(x.sums, 4 * t)))
+    return e.fused(source.minimum(half), e.times(sums, a), total)
 
 
-def _nibbles(e: Emitter, record: Value, offset: int, shift: int) -> list[Value]:
-    """8 of BYTES from 4 loads: the nibbles, times two to the power of ``shift``."""
-    mask = e.constant(BYTES, 15 << shift)
-    vectors = []
-    for j in range(4):
-        raw = e.load(BYTES, record, offset + 64 * j)
-        vectors += [e.both(e.up(raw, shift), mask), e.both(e.down(raw, 4 - shift), mask)]
-    return vectors
-
-
-def _lowest_bits(e: Emitter, record: Value, offset: int) -> Value:
-    """32 bits to BYTES, -1 for each that is set."""
-    word = e.cast(e.splat(e.load(I32, record, offset)), BYTES)
-    spread = e.lookup(word, e.table([lane // 8 for lane in range(32)]))
-    bit = e.table([1 << lane % 8 for lane in range(32)])
-    return e.equal_bytes(e.both(spread, bit), bit)
+def _record(e: Wide, records: _Records, index: Value) -> Value:
+    """Address of a record, while those further on are asked for."""
+    nbytes = LAYOUTS[records.kind].nbytes
+    record = e.add(records.start, e.mul(index, nbytes))
+    for line in range(0, nbytes, _CACHE_LINE_BYTES):
+        e.prefetch(record, _PREFETCH_BYTES + line)
+    return record
 
 
 def emit_run(module: ir.Module) -> ir.Function:

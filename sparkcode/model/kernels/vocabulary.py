@@ -2,9 +2,10 @@
 
 An :class:`Emitter` appends instructions to a function of an LLVM module. Addresses are 64-bit
 integers, so arithmetic on them is ordinary; a vector register of AVX2 holds 32 bytes: ``BYTES``
-(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). Floating-point
-operations carry no fast-math flag: LLVM may neither reorder nor fuse them, so a result depends on
-nothing but the order written here.
+(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). :class:`Products` has
+what only products need, for registers of 8 or 16 lanes. Floating-point operations carry no
+fast-math flag: LLVM may neither reorder nor fuse them, so a result depends on nothing but the order
+written here.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class Emitter:
         """a - b, of 64-bit integers."""
         return self._b.sub(a, b)
 
+    def bits(self, a: Value, mask: int) -> Value:
+        """a & mask, of 64-bit integers."""
+        return self._b.and_(a, self.whole(mask))
+
     def smaller(self, a: Value, b: Value | int) -> Value:
         """The lesser of two unsigned 64-bit integers."""
         other = self.whole(b) if isinstance(b, int) else b
@@ -86,6 +91,11 @@ class Emitter:
         """Add to the integer at address ``counter`` as one step; returns what it was."""
         pointer = self._b.inttoptr(counter, I64.as_pointer())
         return self._b.atomic_rmw("add", pointer, amount, "monotonic")
+
+    def publish(self, counter: Value, amount: Value) -> None:
+        """Add to the integer at address ``counter`` after everything written before: release."""
+        pointer = self._b.inttoptr(counter, I64.as_pointer())
+        self._b.atomic_rmw("add", pointer, amount, "release")
 
     def scratch(self, size: int) -> Value:
         """Address of ``size`` bytes on the stack, which live as long as the call."""
@@ -141,6 +151,11 @@ class Emitter:
         with self._b.if_then(self._b.icmp_unsigned(">=", a, b)):
             self._b.ret_void()
 
+    def when_any(self, count: Value, then: Callable[[], object]) -> None:
+        """Run ``then`` unless count is 0."""
+        with self._b.if_then(self._b.icmp_unsigned("!=", count, self.whole(0))):
+            then()
+
     def choose(
         self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]
     ) -> None:
@@ -184,12 +199,16 @@ class Emitter:
         return self._b.bitcast(value, kind)
 
     def widen(self, value: Value) -> Value:
-        """8 half floats to FLOATS."""
-        return self._b.fpext(value, FLOATS)
+        """Half floats to floats, by lane."""
+        return self._b.fpext(value, ir.VectorType(FLOAT, value.type.count))
 
     def to_floats(self, value: Value) -> Value:
-        """INTS to FLOATS."""
-        return self._b.sitofp(value, FLOATS)
+        """Integers to floats, by lane."""
+        return self._b.sitofp(value, ir.VectorType(FLOAT, value.type.count))
+
+    def bytes_to_floats(self, value: Value) -> Value:
+        """Unsigned bytes to floats, by lane."""
+        return self._b.uitofp(value, ir.VectorType(FLOAT, value.type.count))
 
     def to_int8(self, value: Value) -> tuple[Value, Value]:
         """FLOATS within -128 to 127, rounded half to even: as 8 bytes and as INTS."""
@@ -222,19 +241,25 @@ class Emitter:
         """Bitwise and."""
         return self._b.and_(a, b)
 
+    def either(self, a: Value, b: Value) -> Value:
+        """Bitwise or."""
+        return self._b.or_(a, b)
+
     def flip(self, a: Value, b: Value) -> Value:
         """Bitwise exclusive or."""
         return self._b.xor(a, b)
 
     def down(self, value: Value, bits: int) -> Value:
-        """BYTES shifted right as 16-bit lanes: upper bits of each byte come from its neighbour."""
-        shorts = self._b.bitcast(value, SHORTS)
-        return self._b.bitcast(self._b.lshr(shorts, self.constant(SHORTS, bits)), BYTES)
+        """Bytes shifted right as 16-bit lanes: upper bits of each byte come from its neighbour."""
+        kind = ir.VectorType(I16, value.type.count // 2)
+        shorts = self._b.bitcast(value, kind)
+        return self._b.bitcast(self._b.lshr(shorts, self.constant(kind, bits)), value.type)
 
     def up(self, value: Value, bits: int) -> Value:
-        """BYTES shifted left as 16-bit lanes: lower bits of each byte come from its neighbour."""
-        shorts = self._b.bitcast(value, SHORTS)
-        return self._b.bitcast(self._b.shl(shorts, self.constant(SHORTS, bits)), BYTES)
+        """Bytes shifted left as 16-bit lanes: lower bits of each byte come from its neighbour."""
+        kind = ir.VectorType(I16, value.type.count // 2)
+        shorts = self._b.bitcast(value, kind)
+        return self._b.bitcast(self._b.shl(shorts, self.constant(kind, bits)), value.type)
 
     def equal_bytes(self, a: Value, b: Value) -> Value:
         """-1 in each byte that is equal, else 0."""
@@ -282,9 +307,20 @@ class Emitter:
         shuffle = self._b.shuffle_vector
         return self._b.fadd(shuffle(first, second, low), shuffle(first, second, high))
 
-    def total(self, value: Value) -> Value:
-        """The sum of INTS."""
-        return self.intrinsic("llvm.vector.reduce.add.v8i32", I32, [value])
+    def pair_totals(self, value: Value) -> Value:
+        """Sums of INTS as two 16-bit integers, the upper one of lanes whose number has bit 1."""
+        shift, mask = (
+            ir.Constant(INTS, [ir.Constant(I32, n) for n in lanes])
+            for lanes in ((0, 0, 16, 16) * 2, (0xFFFF, 0xFFFF, -0x10000, -0x10000) * 2)
+        )
+        value = self._b.and_(self._b.shl(value, shift), mask)
+        for distance in (4, 2, 1):
+            lanes = [lane ^ distance for lane in range(LANES)]
+            order = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+            other = self._b.shuffle_vector(value, value, order)
+            sums = self._b.add(self._b.bitcast(value, SHORTS), self._b.bitcast(other, SHORTS))
+            value = self._b.bitcast(sums, INTS)
+        return self._b.extract_element(value, ir.Constant(I32, 0))
 
     def lookup(self, table: Value, indices: Value) -> Value:
         """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""
@@ -312,4 +348,5 @@ class Emitter:
 
 
 def _is_float(value: Value) -> bool:
-    return value.type in (FLOAT, FLOATS)
+    kind = value.type
+    return (kind.element if isinstance(kind, ir.VectorType) else kind) == FLOAT

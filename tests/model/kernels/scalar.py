@@ -26,6 +26,18 @@ def quantised(x: F32) -> tuple[npt.NDArray[np.int64], F32]:
     return codes, largest / np.float32(127)
 
 
+def fused(a: F32, b: F32, c: F32) -> F32:
+    """a * b + c, rounded once: to odd in float64, which is precise enough to round again."""
+    product = a.astype(np.float64) * b.astype(np.float64)  # exact
+    wide = c.astype(np.float64)
+    total = product + wide
+    part = total - product
+    rest = (product - (total - part)) + (wide - part)  # what the sum lost, exactly
+    even = total.view(np.int64) % 2 == 0
+    odd = np.nextafter(total, np.where(rest > 0, np.inf, -np.inf))
+    return np.where((rest != 0) & even & np.isfinite(total), odd, total).astype(np.float32)
+
+
 def product(weights: Blocks, x: F32) -> F32:
     """weights [N, K], x [T, K] -> [T, N]."""
     codes, scales = quantised(x)
@@ -35,8 +47,8 @@ def product(weights: Blocks, x: F32) -> F32:
     for block in range(own.shape[1]):
         dot = (codes[:, block] @ own[:, block].T).astype(np.float32)  # exact integers, [T, N]
         a = scales[:, block, None]
-        total = total + dot * (weights.scales[:, block].astype(np.float32) * a)
+        total = fused(dot, weights.scales[:, block].astype(np.float32) * a, total)
         if weights.minima is not None:
             sums = codes[:, block].sum(axis=-1).astype(np.float32)[:, None]
-            total = total - sums * (weights.minima[:, block].astype(np.float32) * a)
+            total = fused(-weights.minima[:, block].astype(np.float32), sums * a, total)
     return total

@@ -1,0 +1,1 @@
+"""Measurements of the engine: speed beside a peer on the same processor, and quality on text."""

@@ -1,0 +1,78 @@
+"""``sparkcode bench``: how fast it is here, beside others on the same processor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sparkcode.cli.evaluated import configured_model, say
+
+
+@click.group("bench")
+def bench() -> None:
+    """Measure speed on this machine."""
+
+
+@bench.command("engine")
+@click.option("--model", metavar="NAME|PATH", help="A known model or a GGUF file.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
+@click.option(
+    "--context",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Tokens of the prompt.",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Rounds; a ratio is the median of theirs.",
+)
+@click.option(
+    "--edits",
+    type=click.Path(path_type=Path),
+    metavar="JSONL",
+    help="Edits to run instead of the built-in ones.",
+)
+@click.option("--peer/--no-peer", default=True, help="Measure llama.cpp in turn with us.")
+@click.option(
+    "--peer-python",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A Python that has llama-cpp-python; default: this one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def engine(
+    *, edits: Path | None, peer: bool, peer_python: Path | None, as_json: bool, **flags: Any
+) -> int:
+    """Decode, prefill, time to first token, edits and start, in turn with llama.cpp.
+
+    \b
+    The peer runs where llama-cpp-python is installed, on the same file, threads and tokens, in a
+    process of its own. Each ratio is the median of the rounds' ratios; the memory bandwidth is
+    measured before each round. A run takes minutes; the machine should do nothing else.
+    """
+    from sparkcode.bench.peer import peer_command
+    from sparkcode.bench.threads import use_threads
+    from sparkcode.bench.workload import builtin_edits, read_edits
+
+    work = builtin_edits() if edits is None else read_edits(edits)
+    command = peer_command(peer_python) if peer else ()
+    threads = use_threads(flags["threads"])
+    from sparkcode.bench.engine import Settings, bench_engine
+    from sparkcode.bench.machine import load_target
+    from sparkcode.bench.report import table
+
+    target = load_target(configured_model(flags["model"]), threads, say)
+    settings = Settings(flags["context"], flags["repeat"], work, command)
+    facts = bench_engine(target, settings, say)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        click.echo("\n".join(table(facts)))
+    return 0

@@ -1,0 +1,243 @@
+"""What lies between the products of a step: norms, rotation, gating, and rounding to 8 bit.
+
+Each operation is a function of the two arguments of a line (:mod:`sparkcode.model.kernels.flow`): a
+**record** of its own, which begins with the counters ``next`` and ``done``, and the **step**, which
+all share. Its units are rows, or parts of rows. A row goes through the same operations in the same
+order whatever stands beside it.
+
+Rows are padded with zeros to whole pairs of blocks, 64 floats, so loops need no remainders. Rounded
+activations lie as the products want them, in tiles: ``job`` is the product's own description.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from sparkcode.model.blocks import BLOCK
+from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
+from sparkcode.model.kernels.quantise import quantise_block
+from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
+from sparkcode.model.kernels.vocabulary import FLOATS, I64, LANES, Value
+
+NORM_FIELDS = (
+    "next", "done", "x", "x_stride", "y", "y_stride", "rows", "weight", "inverse_size", "eps",
+    "job",
+)  # fmt: skip
+"""x [., K] to which y [., K] is added and then kept; ``rows``: address of the row numbers that the
+units stand for; weight [K]; 1 / D and eps as bits of floats."""
+ROPE_FIELDS = (
+    "next", "done", "qkv", "stride", "bias", "q", "q_stride", "layer", "groups", "shared",
+    "vectors", "values", "group_stride", "scale",
+)  # fmt: skip
+"""qkv [R, (H + 2 G) S] and its bias; scaled queries q [R, H S]; bytes from a block's start to this
+layer's keys; G; H/G; S / 8; bytes from keys to values and between groups in a block; S^-0.5."""
+GATE_FIELDS = ("next", "done", "source", "stride", "up", "pieces", "chunk", "job")
+"""source [R, .] holds the gate at column 0 and the other factor ``up`` bytes further; a row is
+divided into ``pieces`` of ``chunk`` blocks."""
+STEP_FIELDS = (
+    "rows", "row_groups", "pieces", "attend_units", "picked", "cos", "sin", "places", "positions",
+    "units", "partials", "splits", "scores",
+)  # fmt: skip
+"""Units of the operations: R, R * G, R * pieces of the gate, those of attention, scored rows.
+Addresses of cos and sin [R, S], of the places [R] of each row's first key in its cache block, of
+positions [R], of attention's units, and of its partial results [R, splits, H, S + 8], and its
+scratch memory."""
+
+_SMALLEST_EXPONENT = -87.0
+"""exp of less is no normal float32, and counts as zero."""
+_LN2 = (0.693359375, -2.12194440e-4)
+"""ln 2 in two parts, the first short enough that its multiples are exact."""
+_EXP = (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
+"""Taylor's coefficients: within 2e-7 up to ln 2 / 2."""
+
+
+class Rounded:
+    """Where one row's rounded activations go in the tiles of a job."""
+
+    def __init__(self, e: StepEmitter, job: Value, row: Value) -> None:
+        j = e.fields(job, JOB_FIELDS)
+        tile, own = e.divide(row, e.whole(TILE_ROWS))
+        first = e.mul(tile, TILE_ROWS)
+        before = e.mul(first, j["blocks"])
+        self._e, self.blocks = e, j["blocks"]
+        self._count = e.smaller(e.sub(j["rows"], first), TILE_ROWS)
+        start = e.add(before, own)
+        self._codes = e.add(j["codes"], e.mul(start, BLOCK))
+        self._scales = e.add(j["scales"], e.mul(start, 4))
+        self._sums = e.add(j["sums"], e.mul(start, 4))
+
+    def put(self, block: Value, values: Sequence[Value]) -> None:
+        """Round 32 floats into place."""
+        e = self._e
+        number = e.mul(block, self._count)
+        scale, total = quantise_block(e, values, e.add(self._codes, e.mul(number, BLOCK)))
+        e.store(scale, e.add(self._scales, e.mul(number, 4)))
+        e.store(total, e.add(self._sums, e.mul(number, 4)))
+
+
+def emit_norm(module: ir.Module) -> ir.Function:
+    """``norm(record, step)``: x += y, then RMSNorm, then rounding."""
+    e = StepEmitter(module, "norm", 2)
+    record, _ = e.arguments
+    r = e.fields(record, NORM_FIELDS)
+    rows = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
+    inverse_size = e.float_at(record, NORM_FIELDS, "inverse_size")
+    eps = e.float_at(record, NORM_FIELDS, "eps")
+
+    def unit(index: Value) -> None:
+        row = e.load(I64, e.add(r["rows"], e.mul(index, FIELD_BYTES)))
+        x = e.add(r["x"], e.mul(row, r["x_stride"]))
+        y = e.add(r["y"], e.mul(row, r["y_stride"]))
+        out = Rounded(e, r["job"], index)
+
+        def add(block: Value, sums: Sequence[Value]) -> Sequence[Value]:
+            at = e.mul(block, BLOCK * 4)
+            results = []
+            for part, total in enumerate(sums):
+                place = e.add(x, at)
+                value = e.plus(
+                    e.load(FLOATS, place, 32 * part), e.load(FLOATS, e.add(y, at), 32 * part)
+                )
+                e.store(value, place, 32 * part)
+                results.append(e.plus(total, e.times(value, value)))
+            return results
+
+        def scale(block: Value, _: Sequence[Value]) -> Sequence[Value]:
+            at = e.mul(block, BLOCK * 4)
+            values = [
+                e.times(
+                    e.times(e.load(FLOATS, e.add(x, at), 32 * part), factor),
+                    e.load(FLOATS, e.add(r["weight"], at), 32 * part),
+                )
+                for part in range(4)
+            ]
+            out.put(block, values)
+            return ()
+
+        sums = e.repeat(out.blocks, [e.constant(FLOATS, 0.0)] * 4, add)
+        both = e.plus(e.plus(sums[0], sums[1]), e.plus(sums[2], sums[3]))
+        square = e.lane(e.lane_sums([both] * LANES), 0)
+        root = e.root(e.plus(e.times(square, inverse_size), eps))
+        factor = e.splat(e.over(e.number(1.0), root))
+        e.repeat(out.blocks, (), scale)
+
+    each_unit(e, record, rows, unit)
+    return e.function
+
+
+def emit_rope(module: ir.Module, style: str) -> ir.Function:
+    """``rope_<style>(record, step)``: bias and rotation; keys and values go to their cache.
+
+    A unit is a row and a key/value head, with the query heads that share it.
+    """
+    e = StepEmitter(module, f"rope_{style}", 2)
+    record, step = e.arguments
+    r, s = e.fields(record, ROPE_FIELDS), e.fields(step, STEP_FIELDS)
+    scale = e.splat(e.float_at(record, ROPE_FIELDS, "scale"))
+    head_bytes = e.mul(r["vectors"], 32)
+    half_bytes = e.mul(r["vectors"], 16)
+    heads = e.mul(r["groups"], r["shared"])
+
+    def unit(index: Value) -> None:
+        row, group = e.divide(index, r["groups"])
+        source = e.add(r["qkv"], e.mul(row, r["stride"]))
+        cos, sin = (e.add(s[name], e.mul(row, head_bytes)) for name in ("cos", "sin"))
+        place = e.load(I64, e.add(s["places"], e.mul(row, FIELD_BYTES)))
+        keys = e.add(e.add(place, r["layer"]), e.mul(group, r["group_stride"]))
+        queries = e.add(r["q"], e.mul(row, r["q_stride"]))
+
+        def biased(at: Value) -> Value:
+            return e.plus(e.load(FLOATS, e.add(source, at)), e.load(FLOATS, e.add(r["bias"], at)))
+
+        def turn(head: Value, out: Value, factor: Value) -> None:
+            first = e.mul(head, head_bytes)
+
+            def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
+                at = e.mul(c, 32)
+                own = biased(e.add(first, at))
+                if style == "neox":
+                    _, other = e.divide(e.add(at, half_bytes), head_bytes)
+                    partner = biased(e.add(first, other))
+                else:
+                    partner = e.neighbours(own)
+                turned = e.plus(
+                    e.times(own, e.load(FLOATS, e.add(cos, at))),
+                    e.times(partner, e.load(FLOATS, e.add(sin, at))),
+                )
+                e.store(e.times(turned, factor), e.add(out, at))
+                return ()
+
+            e.repeat(r["vectors"], (), vector)
+
+        def query(m: Value, _: Sequence[Value]) -> Sequence[Value]:
+            head = e.add(e.mul(group, r["shared"]), m)
+            turn(head, e.add(queries, e.mul(head, head_bytes)), scale)
+            return ()
+
+        def value(c: Value, _: Sequence[Value]) -> Sequence[Value]:
+            at = e.mul(c, 32)
+            e.store(biased(e.add(first, at)), e.add(e.add(keys, r["values"]), at))
+            return ()
+
+        e.repeat(r["shared"], (), query)
+        turn(e.add(heads, group), keys, e.constant(FLOATS, 1.0))
+        first = e.mul(e.add(heads, e.add(r["groups"], group)), head_bytes)
+        e.repeat(r["vectors"], (), value)
+
+    each_unit(e, record, s["row_groups"], unit)
+    return e.function
+
+
+def emit_gate(module: ir.Module) -> ir.Function:
+    """``gate(record, step)``: silu(gate) * up, then rounding."""
+    e = StepEmitter(module, "gate", 2)
+    record, step = e.arguments
+    r, s = e.fields(record, GATE_FIELDS), e.fields(step, STEP_FIELDS)
+
+    def unit(index: Value) -> None:
+        row, piece = e.divide(index, r["pieces"])
+        source = e.add(r["source"], e.mul(row, r["stride"]))
+        out = Rounded(e, r["job"], row)
+        first = e.mul(piece, r["chunk"])
+
+        def block(number: Value, _: Sequence[Value]) -> Sequence[Value]:
+            own = e.add(first, number)
+            gate = e.add(source, e.mul(own, BLOCK * 4))
+            up = e.add(gate, r["up"])
+            out.put(
+                own,
+                [
+                    e.times(silu(e, e.load(FLOATS, gate, 32 * part)), e.load(FLOATS, up, 32 * part))
+                    for part in range(4)
+                ],
+            )
+            return ()
+
+        e.repeat(e.smaller(r["chunk"], e.sub(out.blocks, first)), (), block)
+
+    each_unit(e, record, s["pieces"], unit)
+    return e.function
+
+
+def silu(e: StepEmitter, x: Value) -> Value:
+    """x / (1 + exp(-x)) of FLOATS, without overflow."""
+    power = exp(e, e.minus(e.constant(FLOATS, 0.0), e.magnitude(x)))
+    one = e.constant(FLOATS, 1.0)
+    above = e.select_positive(x, one, power)
+    return e.times(x, e.over(above, e.plus(one, power)))
+
+
+def exp(e: StepEmitter, x: Value) -> Value:
+    """exp of FLOATS that are not positive: 2^n times a polynomial of the rest."""
+    n = e.rounded(e.times(x, e.constant(FLOATS, 1 / math.log(2))))
+    rest = x
+    for part in _LN2:
+        rest = e.minus(rest, e.times(n, e.constant(FLOATS, part)))
+    result = e.constant(FLOATS, _EXP[0])
+    for coefficient in _EXP[1:]:
+        result = e.plus(e.times(result, rest), e.constant(FLOATS, coefficient))
+    result = e.times(result, e.power_of_two(n))
+    return e.where_above(x, _SMALLEST_EXPONENT, result, e.constant(FLOATS, 0.0))

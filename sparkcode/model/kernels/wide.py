@@ -1,0 +1,109 @@
+"""What only products need of the vocabulary, for registers of 8 or 16 lanes.
+
+A record's 64-byte vector of 16 rows x 4 weights is one register of 16 lanes, or two **halves** of 8
+lanes, 8 rows each.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from sparkcode.model.kernels.instructions import InstructionSet
+from sparkcode.model.kernels.vocabulary import FLOAT, I8, I16, I32, I64, Emitter, Value
+
+ROWS = 16
+
+
+class Wide(Emitter):
+    """An emitter whose BYTES, INTS and FLOATS fill a register of ``isa``."""
+
+    def __init__(
+        self, module: ir.Module, name: str, arguments: int, *, isa: InstructionSet
+    ) -> None:
+        super().__init__(module, name, arguments)
+        self.isa = isa
+        lanes = isa.lanes
+        self.halves = range(ROWS // lanes)
+        self.half_bytes = 4 * lanes
+        """Bytes of a register."""
+        self.bytes = ir.VectorType(I8, 4 * lanes)
+        self.shorts = ir.VectorType(I16, 2 * lanes)
+        self.ints = ir.VectorType(I32, lanes)
+        self.floats = ir.VectorType(FLOAT, lanes)
+
+    def at(self, start: Value, index: Value | int, stride: int, offset: int = 0) -> Value:
+        """start + index * stride + offset."""
+        if isinstance(index, int):
+            return self.add(start, index * stride + offset)
+        return self.add(self.add(start, self.mul(index, stride)), offset)
+
+    def load_halves(self, address: Value, half: int) -> Value:
+        """The half's share of 16 half floats as floats."""
+        kind = ir.VectorType(ir.HalfType(), self.isa.lanes)
+        return self.widen(self.load(kind, address, 2 * self.isa.lanes * half))
+
+    def load_counts(self, address: Value, half: int) -> Value:
+        """The half's share of 16 unsigned bytes as floats."""
+        kind = ir.VectorType(I8, self.isa.lanes)
+        return self.bytes_to_floats(self.load(kind, address, self.isa.lanes * half))
+
+    def broadcast(self, kind: ir.Type, address: Value, offset: int = 0) -> Value:
+        """The number at an address in every lane."""
+        return self.splat(self.load(kind, address, offset), self.isa.lanes)
+
+    def negative(self, value: Value) -> Value:
+        """-value, of floats."""
+        return self._b.fneg(value)
+
+    def fused(self, a: Value, b: Value, c: Value) -> Value:
+        """a * b + c of floats, rounded once."""
+        return self.intrinsic(f"llvm.fma.v{self.isa.lanes}f32", self.floats, [a, b, c])
+
+    def pinned(self, value: Value) -> Value:
+        """The same value, that LLVM may not look behind.
+
+        It would add up products in pairs first, to save time that is not short, and run out of
+        registers.
+        """
+        signature = ir.FunctionType(value.type, [value.type])
+        return self._b.call(ir.InlineAsm(signature, "", "=x,0"), [value])
+
+    def times_power(self, value: Value, power: int) -> Value:
+        """Integers times 2^power, by lane."""
+        return self._b.shl(value, self.constant(value.type, power))
+
+    def marked(self, value: Value, word: Value) -> Value:
+        """Bytes, plus one for each bit of an integer that is set."""
+        mask = self._b.bitcast(word, ir.VectorType(ir.IntType(1), value.type.count))
+        return self._b.add(value, self._b.zext(mask, value.type))
+
+    def both_sums(self, address: Value) -> Value:
+        """Two 16-bit integers at an address, added: in every lane."""
+        if self.isa.dot == "maddubs":
+            return self.pair_sums(self.cast(self.broadcast(I32, address), self.shorts))
+        low, high = (self._b.sext(self.load(I16, address, at), I32) for at in (0, 2))
+        return self.splat(self._b.add(low, high), self.isa.lanes)
+
+    def dot4(self, total: Value, unsigned: Value, signed: Value) -> Value:
+        """``vpdpbusd``: to each 32-bit sum, four products of neighbouring bytes."""
+        if self.isa.dot == "plain":
+            return self._b.add(total, self._plain_dot(unsigned, signed))
+        name = f"llvm.x86.avx512.vpdpbusd.{32 * self.isa.lanes}"
+        words = [self.cast(value, self.ints) for value in (unsigned, signed)]
+        return self.intrinsic(name, self.ints, [total, *words])
+
+    def _plain_dot(self, unsigned: Value, signed: Value) -> Value:
+        """Four products of neighbouring bytes added up, for any processor."""
+        wide = ir.VectorType(I32, 4 * self.isa.lanes)
+        products = self._b.mul(self._b.zext(unsigned, wide), self._b.sext(signed, wide))
+        parts = []
+        for place in range(4):
+            lanes = [4 * lane + place for lane in range(self.isa.lanes)]
+            order = ir.Constant(self.ints, [ir.Constant(I32, n) for n in lanes])
+            parts.append(self._b.shuffle_vector(products, products, order))
+        return self._b.add(self._b.add(parts[0], parts[1]), self._b.add(parts[2], parts[3]))
+
+
+def bit_type(lanes: int) -> ir.Type:
+    """An integer with one bit for each byte of a register."""
+    return I64 if lanes == ROWS else I32
