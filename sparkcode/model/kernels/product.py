@@ -26,7 +26,7 @@ from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.packed import PackedFile
-from sparkcode.model.records import RECORD_BYTES, ROWS, PackedMatrix
+from sparkcode.model.records import COLUMNS, RECORD_BYTES, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
 CPU: Final = "x86-64-v3"
@@ -70,7 +70,7 @@ class PackedProduct:
 
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
-        self._blocks = 2 * parts[0].records.shape[1]
+        self._blocks = 2 * _pairs(parts[0])
         rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
@@ -85,10 +85,10 @@ class PackedProduct:
 
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
-        groups, pairs, record_bytes = part.records.shape
-        chunk = max(1, CHUNK_BYTES // (pairs * record_bytes))
-        function = self._kernel.multiply[part.kind]
-        return function, part.records.ctypes.data, groups, pairs, first_row * 4, chunk, 0, 0
+        groups = len(part.records)
+        chunk = max(1, CHUNK_BYTES * groups // part.records.nbytes)
+        function, address = self._kernel.multiply[part.kind], part.records.ctypes.data
+        return function, address, groups, _pairs(part), first_row * 4, chunk, 0, 0
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""
@@ -121,6 +121,11 @@ class PackedProduct:
             places = codes + before * BLOCK, scales + before * 4, sums + before * 4
             self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
         return memory, (codes, scales, sums)
+
+
+def _pairs(part: PackedMatrix) -> int:
+    """Pairs of blocks along a row; a record may hold several."""
+    return -(-part.shape[1] // COLUMNS)
 
 
 def _address(array: npt.NDArray[np.generic]) -> int:
