@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Architecture = Literal["qwen2", "llama"]
 
 _ARCHITECTURES: tuple[Architecture, ...] = ("qwen2", "llama")
-_MAX_HEADER_READS = 16_000_000
-"""Elements a header may hold; the largest known vocabularies need 2 million."""
 _MAX_LAYERS = 1024
 
 
@@ -173,26 +171,7 @@ def expected_tensors(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]
 
 
 def _open_reader(path: Path) -> GGUFReader:
-    from gguf import GGUFReader  # only packing needs the library and its 0.2 s
-
-    class BoundedReader(GGUFReader):
-        """Refuses to read past the end of the file.
-
-        The library slices what is there, so a length of 2**60 in a damaged header would make it
-        collect empty fields until memory ends.
-        """
-
-        reads = 0
-
-        def _get(
-            self, offset: int, dtype: Any, count: int = 1, override_order: Any = None
-        ) -> npt.NDArray[Any]:
-            self.reads += 1
-            if self.byte_order == "S":
-                raise ValueError("it is big-endian or its version is unknown")
-            if self.reads > _MAX_HEADER_READS:
-                raise ValueError(f"its header has over {_MAX_HEADER_READS:,} elements")
-            return np.frombuffer(self.data, dtype=dtype, count=int(count), offset=int(offset))
+    from sparkcode.model.gguf_reader import BoundedReader  # only packing needs it and its 0.1 s
 
     try:
         return BoundedReader(path)
