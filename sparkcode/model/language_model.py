@@ -56,6 +56,8 @@ class LanguageModel:
     """The file's name without its suffix."""
     tokenizer: Tokenizer
     weights: Weights = field(repr=False)
+    exact: bool = True
+    """Whether a row's logits are the same bits whatever other rows its step has."""
 
     @property
     def config(self) -> ModelConfig:
@@ -132,7 +134,7 @@ def load(
         say(f"{error}; packing the weights again")
         packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True, progress=progress)
         weights = _weights(packed, backend)
-    return LanguageModel(path.stem, tokenizer, weights)
+    return LanguageModel(path.stem, tokenizer, weights, exact=choice.name != "numpy")
 
 
 def _weights(packed: PackedFile, backend: Backend) -> Weights:
