@@ -17,7 +17,7 @@ from sparkcode.config import cache_root
 from sparkcode.engine.spark import SparkEngine
 from sparkcode.model.kernels.choice import choose_kernel, processor_features
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.packed import open_packed
+from sparkcode.model.packing import open_packed
 from sparkcode.model.store import ModelStore, models_folder
 from sparkcode.wafer.profile import load_profile
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sparkcode.errors import EngineError
 from sparkcode.model.cache import KVCache
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.packed import open_packed
+from sparkcode.model.packing import open_packed
 from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
 from tests.model.kernels.scalar import needs_avx2
@@ -106,6 +106,7 @@ MODELS = {
         architecture="llama",
         bias=False,
         tied=False,
+        encoding=Type.Q5_0,
         rope_factors=(1.0, 1.0, 1.5, 2.0, 4.0, 8.0, 8.0, 8.0),
         strings={"llama.rope.scaling.type": "linear"},
         numbers={"llama.rope.scaling.factor": 2.0},

@@ -25,7 +25,8 @@ from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
 from sparkcode.model.kernels.unpack import LAYOUTS
 from sparkcode.model.layers import LayerRunner
-from sparkcode.model.packed import COLUMNS, ROWS, PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
 _ACTIVATION_BYTES = BLOCK + 4 + 4
@@ -124,6 +125,11 @@ class PackedProduct:
             places = codes + before * BLOCK, scales + before * 4, sums + before * 4
             self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
         return memory, (codes, scales, sums)
+
+
+def _pairs(part: PackedMatrix) -> int:
+    """Pairs of blocks along a row; a record may hold several."""
+    return -(-part.shape[1] // COLUMNS)
 
 
 def _address(array: npt.NDArray[np.generic]) -> int:
