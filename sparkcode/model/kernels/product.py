@@ -55,8 +55,9 @@ class Kernel:
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
-        others = {name: address(name) for name in STEP_FUNCTIONS}
-        self._functions = Functions({**self.multiply, **others}, self._module)
+        addresses = {name: address(name) for name in STEP_FUNCTIONS}
+        addresses.update((kind, place) for kind, place in self.multiply.items())
+        self._functions = Functions(addresses, self._module)
         self.team = Team(threads)
 
     def runner(self, packed: PackedFile) -> Runner:
