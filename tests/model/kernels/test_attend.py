@@ -25,7 +25,7 @@ pytestmark = needs_avx2
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("kernels"))
+    return Bench(tmp_path_factory.getbasetemp() / "kernels")
 
 
 def blocks_of(keys: F32, values: F32) -> list[F32]:

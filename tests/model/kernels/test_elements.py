@@ -32,7 +32,7 @@ pytestmark = needs_avx2
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("kernels"))
+    return Bench(tmp_path_factory.getbasetemp() / "kernels")
 
 
 def close(found: F32, expected: F32) -> None:

@@ -24,7 +24,7 @@ Unit = Callable[[int, int], None]
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("kernels"), threads=3)
+    return Bench(tmp_path_factory.getbasetemp() / "kernels", threads=3)
 
 
 class Script:

@@ -22,7 +22,7 @@ kinds = st.sampled_from(sorted(RECORD_BYTES))
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
-    return Kernel(tmp_path_factory.mktemp("kernels"), threads=2, say=lambda _: None)
+    return Kernel(tmp_path_factory.getbasetemp() / "kernels", threads=2, say=lambda _: None)
 
 
 def packed(source: Quantised) -> PackedMatrix:
