@@ -16,6 +16,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from sparkcode.errors import ConfigError
+from sparkcode.model.kernels.instructions import INSTRUCTION_SETS
 from sparkcode.model.kernels.team import available_threads
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.ops import DenseMatrix, attention
@@ -24,11 +25,11 @@ from sparkcode.model.records import PackedMatrix
 from sparkcode.model.transformer import Runner
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"
-KernelName = Literal["avx2", "numpy"]
-KERNELS: Final[tuple[KernelName, ...]] = ("avx2", "numpy")
+KernelName = Literal["avx512", "avxvnni", "avx2", "numpy"]
+KERNELS: Final[tuple[KernelName, ...]] = (*(isa.name for isa in INSTRUCTION_SETS), "numpy")
+"""Fastest first."""
 NEEDED: Final[dict[KernelName, frozenset[str]]] = {
-    # All of LLVM's x86-64-v3, for which the code is made.
-    "avx2": frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt"}),
+    **{isa.name: isa.needs for isa in INSTRUCTION_SETS},
     "numpy": frozenset(),
 }
 """Features, in LLVM's spelling, without which a kernel's code would stop the process."""
@@ -98,9 +99,19 @@ def choose_kernel(environ: Mapping[str, str], features: frozenset[str]) -> Choic
 def make_backend(
     choice: Choice, *, folder: Path, say: Callable[[str], None], threads: int | None = None
 ) -> Backend:
-    """Make a kernel ready; machine code is kept in ``folder``. ``numpy`` has BLAS's own threads."""
-    if choice.name == "numpy":
-        return DenseBackend()
-    from sparkcode.model.kernels.product import Kernel
+    """Make a kernel ready; machine code is kept in ``folder``. ``numpy`` has BLAS's own threads.
 
-    return Kernel(folder, threads=threads or available_threads(), say=say)
+    One that proves wrong when it is compiled is not used, but the next that this processor can run.
+    """
+    features = processor_features()
+    for isa in INSTRUCTION_SETS[KERNELS.index(choice.name) :]:
+        if isa.name != choice.name and not isa.needs <= features:
+            continue
+        from sparkcode.model.kernels.compiled import KernelError
+        from sparkcode.model.kernels.product import Kernel
+
+        try:
+            return Kernel(folder, isa=isa, threads=threads or available_threads(), say=say)
+        except KernelError as error:
+            say(f"{error}; it is not used")
+    return DenseBackend()

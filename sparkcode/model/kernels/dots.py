@@ -56,7 +56,9 @@ class Dot:
             self._short = None
 
     def _add(self, ints: Value) -> None:
-        self._total = ints if self._total is None else self._e.plus(self._e.pinned(self._total), ints)
+        self._total = (
+            ints if self._total is None else self._e.plus(self._e.pinned(self._total), ints)
+        )
 
     def result(self) -> Value:
         """The products with ``c - zero``, as floats."""

@@ -29,26 +29,28 @@ _V3 = frozenset({"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt
 class InstructionSet:
     """What code is made for."""
 
+    name: Literal["avx512", "avxvnni", "avx2"]
     cpu: str
-    """LLVM's name of the least processor."""
+    """LLVM's name of the least processor, and features besides its own."""
     needs: frozenset[str]
     """Features, in LLVM's spelling, without which the code would stop the process."""
     lanes: Literal[8, 16]
     dot: Literal["vnni", "maddubs", "plain"]
     tiles: tuple[int, ...]
     """Rows of activations whose sums fit into the registers, most first."""
-    extra: str = ""
-    """Features of the target besides the processor's, as LLVM writes them."""
 
 
-AVX2: Final = InstructionSet("x86-64-v3", _V3, 8, "maddubs", (4, 2, 1))
-AVXVNNI: Final = InstructionSet("x86-64-v3", _V3 | {"avxvnni"}, 8, "vnni", (4, 2, 1), "+avxvnni")
+AVX2: Final = InstructionSet("avx2", "x86-64-v3", _V3, 8, "maddubs", (4, 2, 1))
+AVXVNNI: Final = InstructionSet(
+    "avxvnni", "x86-64-v3,+avxvnni", _V3 | {"avxvnni"}, 8, "vnni", (4, 2, 1)
+)
 AVX512: Final = InstructionSet(
-    "cascadelake",
-    _V3 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni"}
-    | {"clflushopt", "clwb", "fsgsbase", "invpcid", "pclmul", "prfchw", "rdseed", "xsavec"},
+    "avx512",
+    "x86-64-v4,+avx512vnni,-prefer-256-bit",
+    _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni"},
     16,
     "vnni",
     (8, 4, 2, 1),
 )
-"""``needs`` are those of LLVM's cascadelake."""
+INSTRUCTION_SETS: Final = (AVX512, AVXVNNI, AVX2)
+"""Fastest first; ``needs`` are the features of the processor that LLVM's code is made for."""

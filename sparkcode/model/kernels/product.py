@@ -13,23 +13,24 @@ import numpy.typing as npt
 
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
-from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.instructions import AVX2, InstructionSet
+from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.step import (
     CHUNK_BYTES,
     HEAD_SIZE_UNIT,
     STEP_FUNCTIONS,
     Functions,
     StepRunner,
-    emit_step,
 )
 from sparkcode.model.kernels.team import Team
-from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS, emit_module
+from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
+from sparkcode.model.kernels.unpack import LAYOUTS
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.packed import PackedFile
-from sparkcode.model.records import COLUMNS, RECORD_BYTES, ROWS, PackedMatrix
+from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
-CPU: Final = "x86-64-v3"
+CPU: Final = AVX2.cpu
 """LLVM's name for the least processor with AVX2 and half floats."""
 _ACTIVATION_BYTES = BLOCK + 4 + 4
 """Codes, scale and sum of a block."""
@@ -39,13 +40,18 @@ _OUT = PART_FIELDS.index("out")
 class Kernel:
     """The compiled functions and the threads that run them."""
 
-    def __init__(self, folder: Path, *, threads: int, say: Callable[[str], None]) -> None:
-        """Compile for AVX2, or take the machine code from ``folder``."""
-        self._module = CompiledModule(
-            str(emit_step(emit_module())), cpu=CPU, folder=folder, name="avx2", say=say
-        )
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int,
+        say: Callable[[str], None],
+        isa: InstructionSet = AVX2,
+    ) -> None:
+        """Compile for ``isa``, or take the machine code from ``folder``; KernelError if it errs."""
+        self._module = load_kernels(isa, folder=folder, say=say)
         address = self._module.address
-        self.multiply = {kind: address(f"multiply_{kind}") for kind in RECORD_BYTES}
+        self.multiply: dict[str, int] = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}
         integer = ctypes.c_int64
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))

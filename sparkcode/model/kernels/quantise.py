@@ -1,9 +1,9 @@
 """Activations rounded to 8 bit, 32 at a time.
 
-``x = a * i`` with ``a`` the block's largest magnitude / 127. Besides codes and scale a block has its
-**pair sums**: two 16-bit integers in one word, the sums of the codes whose number is 0 or 1, and 2
-or 3, modulo 4. A code vector's 16-bit sums of neighbours lie in that order, so the word in every
-lane is what a whole block's activations add to them.
+``x = a * i`` with ``a`` the block's largest magnitude / 127. Besides codes and scale a block has
+its **pair sums**: two 16-bit integers in one word, the sums of the codes whose number is 0 or 1,
+and 2 or 3, modulo 4. A code vector's 16-bit sums of neighbours lie in that order, so the word in
+every lane is what a whole block's activations add to them.
 """
 
 from __future__ import annotations

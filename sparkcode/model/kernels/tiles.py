@@ -2,8 +2,9 @@
 
 A block of 32 weights of a row contributes ``(s a) * dot(c - zero, i)`` to its row's sum (``s``,
 ``c`` and ``zero`` as in :mod:`sparkcode.model.blocks`, ``a`` and ``i`` the activations of
-:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot product
-is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the blocks::
+:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot
+product is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the
+blocks::
 
     total = fma(dot, s * a, total)
     total = fma(-m, a * sum(i), total)
@@ -11,10 +12,10 @@ is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the o
 One row of activations and many go through the same operations in the same order, so a batch's rows
 equal single ones bit for bit.
 
-**One row** waits for memory: weights are unpacked into registers, used and forgotten, and the sums
-of 16 rows stay in registers. **More rows** share the unpacking: a record's codes and scales go into
-a scratch of a few hundred bytes in the L1 cache, and tiles of activations pass over it. A tile of
-4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
+**One or two rows** wait for memory: weights are unpacked into registers, used and forgotten, and
+the sums stay in registers as well. **More rows** share the unpacking: a record's codes and scales
+go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
+of 4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
 times and a broadcast activation for all 16 rows. Its float sums lie in the L1 cache: they are
 touched once a block. Up to the number of rows where arithmetic takes as long as the weights take
 to arrive, further rows cost nothing.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from llvmlite import ir
 
@@ -36,8 +38,8 @@ from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.quantise import emit_quantise
 from sparkcode.model.kernels.unpack import (
     LAYOUTS,
-    PAIRS,
     SCRATCH_BYTES,
+    VECTORS,
     PackedBlock,
     RecordKind,
     ScratchBlock,
@@ -62,6 +64,7 @@ _FIELD_BYTES = 8
 _GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
 _CACHE_LINE_BYTES = 64
 _UNROLLED = 2  # blocks
+_FEW = (1, 2)  # rows
 _PREFETCH_BYTES = 4096
 """How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
 
@@ -74,6 +77,11 @@ class _Activations:
     scales: Value
     sums: Value
     rows: Value
+
+    def row(self, e: Emitter, t: int) -> _Activations:
+        """From row t on."""
+        scales, sums = e.add(self.scales, 4 * t), e.add(self.sums, 4 * t)
+        return _Activations(e.add(self.codes, BLOCK * t), scales, sums, self.rows)
 
     def after(self, e: Emitter, places: Value) -> _Activations:
         """``places`` further on; there are T to a block."""
@@ -133,11 +141,11 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
                 column = e.add(p["out"], e.mul(own, _GROUP_BYTES))
                 out = e.add(column, e.mul(row, j["out_stride"]))
                 records = _Records(kind, e.add(p["records"], e.mul(own, group_bytes)), count)
+                place = out, j["out_stride"]
                 e.choose(
                     x.rows,
-                    1,
-                    lambda: _one_row(e, records, x, out),
-                    lambda: _rows(e, records, x, room, (out, j["out_stride"])),
+                    {size: partial(_few_rows, e, records, x, size, place) for size in _FEW},
+                    partial(_rows, e, records, x, room, place),
                 )
                 return ()
 
@@ -158,18 +166,23 @@ def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> _Activations:
     return first.after(e, e.mul(row, job["blocks"]))
 
 
-def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
-    """One row of activations: the sums stay in registers."""
+def _few_rows(
+    e: Wide, records: _Records, x: _Activations, size: int, place: tuple[Value, Value]
+) -> None:
+    """One or two rows of activations: weights and sums stay in registers."""
     kind, layout = records.kind, LAYOUTS[records.kind]
+    out, stride = place
+    sums = [(t, half) for t in range(size) for half in e.halves]
 
     def add(
         record: Value, first: Value, block: Value | int, totals: Sequence[Value]
     ) -> Sequence[Value]:
-        source, row = PackedBlock(e, kind, record, block), x.after(e, e.add(first, block))
-        (dots,) = _dots(e, kind, source, row, 1)
+        source = PackedBlock(e, kind, record, block)
+        rows = x.after(e, e.mul(e.add(first, block), size))
+        dots = _dots(e, kind, source, rows, size)
         return [
-            _add(e, source, row, (0, half), dots[half].result(), totals[half], layout.minima)
-            for half in e.halves
+            _add(e, source, rows.row(e, t), half, dots[t][half], total)
+            for (t, half), total in zip(sums, totals, strict=True)
         ]
 
     def each(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
@@ -181,9 +194,9 @@ def _one_row(e: Wide, records: _Records, x: _Activations, out: Value) -> None:
             return totals
         return e.repeat(e.whole(layout.blocks), totals, lambda n, old: add(record, first, n, old))
 
-    totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in e.halves], each)
-    for half in e.halves:
-        e.store(totals[half], out, e.half_bytes * half)
+    totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in sums], each)
+    for (t, half), total in zip(sums, totals, strict=True):
+        e.store(total, e.add(out, e.mul(stride, t)), e.half_bytes * half)
 
 
 def _rows(
@@ -239,8 +252,7 @@ def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: V
     count, _ = e.divide(x.rows, e.whole(largest))
     e.when_any(count, lambda: e.repeat(count, (), whole))
     for size in e.isa.tiles[1:]:
-        first = e.bits(x.rows, -2 * size)
-        e.when_any(e.bits(x.rows, size), lambda first=first, size=size: tile(first, size))
+        e.when_any(e.bits(x.rows, size), partial(tile, e.bits(x.rows, -2 * size), size))
 
 
 def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value], size: int) -> None:
@@ -249,14 +261,14 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
     layout = LAYOUTS[kind]
 
     def block(n: Value, _: Sequence[Value]) -> Sequence[Value]:
-        source = ScratchBlock(e, e.at(scratch, n, SCRATCH_BYTES))
+        source = ScratchBlock(e, kind, e.at(scratch, n, SCRATCH_BYTES))
         row = x.after(e, e.mul(n, x.rows))
         dots = _dots(e, kind, source, row, size)
         for t in range(size):
             for half in e.halves:
                 at = e.add(totals, _GROUP_BYTES * t + e.half_bytes * half)
-                dot, total = dots[t][half].result(), e.load(e.floats, at)
-                e.store(_add(e, source, row, (t, half), dot, total, layout.minima), at)
+                total = e.load(e.floats, at)
+                e.store(_add(e, source, row.row(e, t), half, dots[t][half], total), at)
         return ()
 
     e.repeat(e.whole(layout.blocks), (), block)
@@ -265,35 +277,24 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
 def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int) -> list[list[Dot]]:
     """A block's integer products with ``size`` rows: [size][halves]."""
     dots = [[Dot(e, kind, e.add(x.sums, 4 * t)) for _ in e.halves] for t in range(size)]
-    for pair in range(PAIRS):
-        vectors = [source.pair(pair, half) for half in e.halves]
-        for n in (0, 1):
-            number = 2 * pair + n
-            for t in range(size):
-                word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
-                activations = e.cast(word, e.bytes)
-                for half in e.halves:
-                    dots[t][half].take(number, vectors[half][n], activations)
+    for number in range(VECTORS):
+        vectors = [source.vector(number, half) for half in e.halves]
+        for t in range(size):
+            word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
+            activations = e.cast(word, e.bytes)
+            for half in e.halves:
+                dots[t][half].take(number, vectors[half], activations)
     return dots
 
 
-def _add(
-    e: Wide,
-    source: Source,
-    x: _Activations,
-    place: tuple[int, int],
-    dot: Value,
-    total: Value,
-    minima: bool,
-) -> Value:
-    """``total`` and the contribution of one half with row ``place[0]``."""
-    t, half = place
-    a = e.broadcast(FLOAT, x.scales, 4 * t)
-    total = e.fused(dot, e.times(source.scale(half), a), total)
-    if not minima:
+def _add(e: Wide, source: Source, x: _Activations, half: int, dot: Dot, total: Value) -> Value:
+    """``total`` and the contribution of one half with the first row of ``x``."""
+    a = e.broadcast(FLOAT, x.scales)
+    total = e.fused(dot.result(), e.times(source.scale(half), a), total)
+    minimum = source.minimum(half)
+    if minimum is None:
         return total
-    sums = e.to_floats(e.both_sums(e.add(x.sums, 4 * t)))
-    return e.fused(source.minimum(half), e.times(sums, a), total)
+    return e.fused(minimum, e.times(e.to_floats(e.both_sums(x.sums)), a), total)
 
 
 def _record(e: Wide, records: _Records, index: Value) -> Value:

@@ -10,7 +10,7 @@ q6     832    2       scales 0, lower nibbles 64, upper bits 576 (two a weight)
 q8     1088   2       scales 0, bytes 64
 =====  =====  ======  ==================================================================
 
-A block is unpacked two vectors at a time, as they share their bytes. Where several rows of
+Where several rows of
 activations follow, a record is written out once into a **scratch** block: codes [8][64], scales and
 negative minima as 16 floats each.
 """
@@ -28,8 +28,8 @@ RecordKind = Literal["q4", "q4k", "q5", "q6", "q8"]
 
 _PAIR_SCALES = 32
 _VECTOR = 64
-PAIRS: Final = 4
-"""Pairs of vectors in a block."""
+VECTORS: Final = 8
+"""Vectors in a block."""
 SCRATCH_BYTES: Final = 8 * _VECTOR + 2 * _VECTOR
 """Of one block."""
 _SCALES_AT, _MINIMA_AT = 8 * _VECTOR, 9 * _VECTOR
@@ -60,8 +60,8 @@ LAYOUTS: Final[Mapping[RecordKind, Layout]] = {
 class Source(Protocol):
     """One block of 16 rows x 32 weights."""
 
-    def pair(self, number: int, half: int) -> tuple[Value, Value]:
-        """Vectors 2 * number and 2 * number + 1 of a half: unsigned codes.
+    def vector(self, number: int, half: int) -> Value:
+        """Vector ``number`` of a half: unsigned codes.
 
         For q8 signed values instead, where bytes are multiplied by ``maddubs``.
         """
@@ -71,8 +71,8 @@ class Source(Protocol):
         """8 or 16 floats."""
         ...
 
-    def minimum(self, half: int) -> Value:
-        """-m of the same rows, for kinds that have minima."""
+    def minimum(self, half: int) -> Value | None:
+        """-m of the same rows; None for kinds without minima."""
         ...
 
 
@@ -85,33 +85,23 @@ class PackedBlock:
     record: Value
     block: Value | int
 
-    def pair(self, number: int, half: int) -> tuple[Value, Value]:
+    def vector(self, number: int, half: int) -> Value:
         e, at = self.e, LAYOUTS[self.kind].codes + self.e.half_bytes * half
         if self.kind == "q8":
-            start = e.at(self.record, self.block, 8 * _VECTOR, at + 2 * _VECTOR * number)
-            first, second = (e.load(e.bytes, start, _VECTOR * n) for n in (0, 1))
-            if e.isa.dot != "maddubs":
-                return first, second
-            sign = e.constant(e.bytes, -128)
-            return e.flip(first, sign), e.flip(second, sign)
-        raw = e.load(e.bytes, e.at(self.record, self.block, 4 * _VECTOR, at + _VECTOR * number))
-        shift = 1 if self.kind == "q5" else 0
-        mask = e.constant(e.bytes, 15 << shift)
-        low = e.both(e.up(raw, shift) if shift else raw, mask)
-        high = e.both(e.down(raw, 4 - shift), mask)
+            raw = e.load(e.bytes, e.at(self.record, self.block, 8 * _VECTOR, at + _VECTOR * number))
+            return e.flip(raw, e.constant(e.bytes, -128)) if e.isa.dot == "maddubs" else raw
+        # The second load of the same bytes costs less than a register.
+        at += _VECTOR * (number // 2)
+        raw = e.load(e.bytes, e.at(self.record, self.block, 4 * _VECTOR, at))
+        shift = (1 if self.kind == "q5" else 0) - 4 * (number % 2)
+        code = e.both(e.moved(raw, shift), e.constant(e.bytes, 30 if self.kind == "q5" else 15))
         match self.kind:
             case "q5":
-                return (
-                    self._with_lowest(low, 2 * number, half),
-                    self._with_lowest(high, 2 * number + 1, half),
-                )
+                return self._with_lowest(code, number, half)
             case "q6":
-                return (
-                    self._with_upper(low, 2 * number, half),
-                    self._with_upper(high, 2 * number + 1, half),
-                )
+                return self._with_upper(code, number, half)
             case _:
-                return low, high
+                return code
 
     def _with_lowest(self, doubled: Value, vector: int, half: int) -> Value:
         """Codes of q5 from twice their upper bits."""
@@ -130,9 +120,7 @@ class PackedBlock:
         line, place = divmod(vector, 4)
         at = 576 + _VECTOR * line + e.half_bytes * half
         bits = e.load(e.bytes, e.at(self.record, self.block, 2 * _VECTOR, at))
-        shift = 4 - 2 * place
-        moved = e.up(bits, shift) if shift > 0 else e.down(bits, -shift) if shift else bits
-        return e.either(low, e.both(moved, e.constant(e.bytes, 0x30)))
+        return e.either(low, e.both(e.moved(bits, 4 - 2 * place), e.constant(e.bytes, 0x30)))
 
     def scale(self, half: int) -> Value:
         e = self.e
@@ -141,8 +129,10 @@ class PackedBlock:
         counts = e.load_counts(e.at(self.record, self.block, ROWS, 64), half)
         return e.times(e.load_halves(self.record, half), counts)
 
-    def minimum(self, half: int) -> Value:
+    def minimum(self, half: int) -> Value | None:
         e = self.e
+        if not LAYOUTS[self.kind].minima:
+            return None
         if self.kind == "q4":
             return e.negative(e.load_halves(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
         counts = e.load_counts(e.at(self.record, self.block, ROWS, 192), half)
@@ -154,30 +144,29 @@ class ScratchBlock:
     """A block that :func:`write_scratch` has unpacked at ``start``."""
 
     e: Wide
+    kind: RecordKind
     start: Value
 
-    def pair(self, number: int, half: int) -> tuple[Value, Value]:
-        at = 2 * _VECTOR * number + self.e.half_bytes * half
-        first, second = (self.e.load(self.e.bytes, self.start, at + n) for n in (0, _VECTOR))
-        return first, second
+    def vector(self, number: int, half: int) -> Value:
+        return self.e.load(self.e.bytes, self.start, _VECTOR * number + self.e.half_bytes * half)
 
     def scale(self, half: int) -> Value:
         return self.e.load(self.e.floats, self.start, _SCALES_AT + self.e.half_bytes * half)
 
-    def minimum(self, half: int) -> Value:
+    def minimum(self, half: int) -> Value | None:
+        if not LAYOUTS[self.kind].minima:
+            return None
         return self.e.load(self.e.floats, self.start, _MINIMA_AT + self.e.half_bytes * half)
 
 
 def write_scratch(source: PackedBlock, start: Value) -> None:
     """Unpack a block to ``start``, SCRATCH_BYTES."""
     e = source.e
-    for number in range(PAIRS):
+    for number in range(VECTORS):
         for half in e.halves:
-            at = 2 * _VECTOR * number + e.half_bytes * half
-            for n, vector in enumerate(source.pair(number, half)):
-                e.store(vector, start, at + _VECTOR * n)
+            e.store(source.vector(number, half), start, _VECTOR * number + e.half_bytes * half)
     for half in e.halves:
         e.store(source.scale(half), start, _SCALES_AT + e.half_bytes * half)
-        if LAYOUTS[source.kind].minima:
-            e.store(source.minimum(half), start, _MINIMA_AT + e.half_bytes * half)
-
+        minimum = source.minimum(half)
+        if minimum is not None:
+            e.store(minimum, start, _MINIMA_AT + e.half_bytes * half)

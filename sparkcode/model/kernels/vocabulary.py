@@ -10,7 +10,7 @@ written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from llvmlite import ir
@@ -157,15 +157,22 @@ class Emitter:
             then()
 
     def choose(
-        self, a: Value, equals: int, then: Callable[[], None], other: Callable[[], None]
+        self, a: Value, cases: Mapping[int, Callable[[], None]], other: Callable[[], None]
     ) -> None:
-        """Run ``then`` where a == equals, else ``other``."""
-        condition = self._b.icmp_unsigned("==", a, self.whole(equals))
-        with self._b.if_else(condition) as (yes, no):
-            with yes:
-                then()
-            with no:
-                other()
+        """Run the case that a equals, else ``other``."""
+        after = self._b.append_basic_block("after")
+        otherwise = self._b.append_basic_block("other")
+        switch = self._b.switch(a, otherwise)
+        for number, case in cases.items():
+            block = self._b.append_basic_block("case")
+            switch.add_case(self.whole(number), block)
+            self._b.position_at_end(block)
+            case()
+            self._b.branch(after)
+        self._b.position_at_end(otherwise)
+        other()
+        self._b.branch(after)
+        self._b.position_at_end(after)
 
     def call(self, address: Value, arguments: Sequence[Value]) -> None:
         """Call a function of this vocabulary by its address."""
@@ -349,4 +356,4 @@ class Emitter:
 
 def _is_float(value: Value) -> bool:
     kind = value.type
-    return (kind.element if isinstance(kind, ir.VectorType) else kind) == FLOAT
+    return FLOAT in (kind, getattr(kind, "element", None))

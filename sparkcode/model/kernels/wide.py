@@ -51,6 +51,12 @@ class Wide(Emitter):
         """The number at an address in every lane."""
         return self.splat(self.load(kind, address, offset), self.isa.lanes)
 
+    def moved(self, value: Value, bits: int) -> Value:
+        """Bytes shifted up, or down where ``bits`` is negative: as by ``up`` and ``down``."""
+        if bits == 0:
+            return value
+        return self.up(value, bits) if bits > 0 else self.down(value, -bits)
+
     def negative(self, value: Value) -> Value:
         """-value, of floats."""
         return self._b.fneg(value)
@@ -94,14 +100,14 @@ class Wide(Emitter):
 
     def _plain_dot(self, unsigned: Value, signed: Value) -> Value:
         """Four products of neighbouring bytes added up, for any processor."""
-        wide = ir.VectorType(I32, 4 * self.isa.lanes)
-        products = self._b.mul(self._b.zext(unsigned, wide), self._b.sext(signed, wide))
-        parts = []
+        b = self._b
+        left, right = (self.cast(value, self.ints) for value in (unsigned, signed))
+        total = self.constant(self.ints, 0)
         for place in range(4):
-            lanes = [4 * lane + place for lane in range(self.isa.lanes)]
-            order = ir.Constant(self.ints, [ir.Constant(I32, n) for n in lanes])
-            parts.append(self._b.shuffle_vector(products, products, order))
-        return self._b.add(self._b.add(parts[0], parts[1]), self._b.add(parts[2], parts[3]))
+            down, up, top = (self.constant(self.ints, n) for n in (8 * place, 24 - 8 * place, 24))
+            byte = b.and_(b.lshr(left, down), self.constant(self.ints, 255))
+            total = b.add(total, b.mul(byte, b.ashr(b.shl(right, up), top)))
+        return total
 
 
 def bit_type(lanes: int) -> ir.Type:

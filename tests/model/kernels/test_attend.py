@@ -12,7 +12,8 @@ from llvmlite import ir
 from sparkcode.model.blocks import F32
 from sparkcode.model.kernels.attend import exp
 from sparkcode.model.kernels.compiled import CompiledModule
-from sparkcode.model.kernels.product import CPU, Kernel
+from sparkcode.model.kernels.instructions import AVX2
+from sparkcode.model.kernels.product import Kernel
 from sparkcode.model.kernels.vocabulary import FLOATS, Emitter
 from tests.model.kernels.scalar import needs_avx2
 from tests.model.test_ops import normal, slow_attention
@@ -77,7 +78,9 @@ def test_exp_is_accurate_and_ends_in_zero(tmp_path: Path) -> None:
     source, out = e.arguments
     e.store(exp(e, e.load(FLOATS, source)), out)
     e.finish()
-    code = CompiledModule(str(module), cpu=CPU, folder=tmp_path, name="exp", say=lambda _: None)
+    code = CompiledModule(
+        str(module), cpu=AVX2.cpu, folder=tmp_path, name="exp", say=lambda _: None
+    )
     function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(code.address("test"))
 
     def powers(x: F32) -> F32:

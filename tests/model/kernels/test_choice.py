@@ -9,6 +9,7 @@ import pytest
 
 from sparkcode.errors import ConfigError
 from sparkcode.model.kernels import choice as room
+from sparkcode.model.kernels import loading
 from sparkcode.model.kernels.choice import (
     NEEDED,
     Choice,
@@ -28,6 +29,9 @@ def test_the_fastest_that_runs_is_chosen() -> None:
     assert choose_kernel({}, ABLE).name == "avx2"
     assert choose_kernel({}, ABLE - {"f16c"}).name == "numpy"
     assert choose_kernel({}, frozenset()).name == "numpy"
+    assert choose_kernel({}, ABLE | {"avxvnni"}).name == "avxvnni"
+    assert choose_kernel({}, NEEDED["avx512"] | {"avxvnni"}).name == "avx512"
+    assert choose_kernel({}, NEEDED["avx512"] - {"avx512vnni"}).name == "avx2"
 
 
 def test_the_environment_overrides() -> None:
@@ -38,13 +42,17 @@ def test_the_environment_overrides() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"names no kernel: 'mmx'; there are avx2, numpy$"):
+    with pytest.raises(
+        ConfigError, match=r"names no kernel: 'mmx'; there are avx512, avxvnni, avx2, numpy$"
+    ):
         choose_kernel({"SPARKCODE_KERNEL": "mmx"}, ABLE)
 
 
 def test_a_kernel_that_would_fault_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'avx2', which this processor cannot run; .* numpy$"):
         choose_kernel({"SPARKCODE_KERNEL": "avx2"}, frozenset({"sse2"}))
+    with pytest.raises(ConfigError, match=r"'avx512', which this .* avx2, numpy$"):
+        choose_kernel({"SPARKCODE_KERNEL": "avx512"}, ABLE)
 
 
 def test_other_processors_and_a_missing_compiler_have_no_features(
@@ -83,3 +91,15 @@ def test_avx2_is_compiled_once(tmp_path: Path) -> None:
     for _ in range(2):
         make_backend(Choice("avx2", ""), folder=tmp_path, say=said.append)
     assert said == ["compiling the avx2 kernels (once)"]
+
+
+@needs_avx2
+def test_a_kernel_that_proves_wrong_gives_way_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "wrong_product", lambda _: "multiply_q5")
+    said: list[str] = []
+    backend = make_backend(Choice("avx2", ""), folder=tmp_path, say=said.append)
+    assert isinstance(backend, DenseBackend)
+    wrong = "multiply_q5 of the avx2 kernels gives wrong results here; it is not used"
+    assert said == ["compiling the avx2 kernels (once)", wrong]

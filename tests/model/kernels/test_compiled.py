@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from llvmlite import ir
 
-from sparkcode.model.kernels.compiled import CompiledModule
+from sparkcode.model.kernels.compiled import CompiledModule, KernelError
 from sparkcode.model.kernels.vocabulary import I64, Emitter
 
 
@@ -66,3 +66,32 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None
     for _ in range(2):
         assert run(compiled(tmp_path / "file" / "kernels", said)) == 42
     assert len(said) == 2
+
+
+def test_a_text_that_has_to_be_made_first_is_made_once(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def text() -> str:
+        made.append("text")
+        return double()
+
+    for _ in range(2):
+        module = CompiledModule(
+            text, cpu="", folder=tmp_path, name="test", say=lambda _: None, check=lambda _: None
+        )
+        assert run(module) == 42
+    assert len(made) == 1
+
+
+def test_code_that_proves_wrong_is_not_kept(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KernelError, match=r"^double of the test kernels gives wrong results"):
+            CompiledModule(
+                double(),
+                cpu="",
+                folder=tmp_path,
+                name="test",
+                say=lambda _: None,
+                check=lambda address: "double" if address("double") else None,
+            )
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llvmlite import ir
 
 from sparkcode.model.kernels.compiled import CompiledModule
-from sparkcode.model.kernels.product import CPU
+from sparkcode.model.kernels.instructions import AVX2
 from sparkcode.model.kernels.vocabulary import BYTES, FLOATS, I64, SHORTS, Emitter, Value
 from tests.model.kernels.scalar import needs_avx2
 
@@ -31,7 +31,7 @@ class Function:
         body(e, e.arguments)
         e.finish()
         self._code = CompiledModule(
-            str(module), cpu=CPU, folder=folder, name="test", say=lambda _: None
+            str(module), cpu=AVX2.cpu, folder=folder, name="test", say=lambda _: None
         )
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)
         self._function = kind(self._code.address("test"))
@@ -61,14 +61,15 @@ def test_repeat_carries_values(folder: Path) -> None:
 def test_choices_and_bounds(folder: Path) -> None:
     def body(e: Emitter, a: Sequence[Value]) -> None:
         out, n = a
-        e.choose(n, 1, lambda: e.store(e.whole(11), out), lambda: e.store(e.whole(22), out))
+        cases = {1: lambda: e.store(e.whole(11), out), 5: lambda: e.store(e.whole(55), out)}
+        e.choose(n, cases, lambda: e.store(e.whole(22), out))
         e.store(e.smaller(n, 3), out, 8)
         e.store(e.tiles_of(n, 4), out, 16)
         e.return_unless(n, e.whole(5))
         e.store(e.whole(33), out, 24)
 
     function = Function(folder, 2, body)
-    for n, expected in ((1, [11, 1, 1, 33]), (4, [22, 3, 1, 33]), (5, [22, 3, 2, 0])):
+    for n, expected in ((1, [11, 1, 1, 33]), (4, [22, 3, 1, 33]), (5, [55, 3, 2, 0])):
         out = np.zeros(4, np.int64)
         function(out, n)
         assert out.tolist() == expected
