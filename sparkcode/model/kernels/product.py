@@ -48,7 +48,7 @@ class Kernel:
         """Compile for ``isa``, or take the machine code from ``folder``; KernelError if it errs."""
         self._module = load_kernels(isa, folder=folder, say=say)
         address = self._module.address
-        self.multiply = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}
+        self.multiply: dict[str, int] = {kind: address(f"multiply_{kind}") for kind in LAYOUTS}
         integer = ctypes.c_int64
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
