@@ -68,6 +68,8 @@ class StreamStats:
     display_efficiency: float | None = None
     engine_ttft: float | None = None
     """As the engine measured it, from its own timing event."""
+    accepted_per_step: float | None = None
+    """Tokens that a forward pass brought on average, told in the same event."""
     elapsed: float | None = None
     """Since the request, up to the end of the response."""
 
@@ -106,6 +108,7 @@ class _Run:
         self.request = request
         self.end: float | None = None
         self.engine_ttft: float | None = None
+        self.accepted_per_step: float | None = None
         self._ttft: float | None = None
         self._ttfp: float | None = None
         self._wall = _Series()
@@ -161,6 +164,7 @@ class _Run:
             backlog=self._wall.tokens - self._painted_tokens,
             display_efficiency=self._efficiency(),
             engine_ttft=self.engine_ttft,
+            accepted_per_step=self.accepted_per_step,
             elapsed=(now if self.end is None else self.end) - self.request,
         )
 
@@ -220,6 +224,7 @@ class StreamMeter:
                 run.delta(now, text, spark)
             case WebSocketTiming(timing_metrics=metrics):
                 run.engine_ttft = _seconds(metrics.get("engine_service_ttft_total_ms"))
+                run.accepted_per_step = _number(metrics.get("spark_accepted_per_step"))
             case ResponseCompleted() | ResponseIncomplete() | ResponseFailed() | ErrorEvent():
                 run.end = now
             case _:
@@ -248,6 +253,11 @@ def _nearest_rank(ordered: Sequence[float], share: float) -> float | None:
 
 
 def _seconds(milliseconds: object) -> float | None:
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+    number = _number(milliseconds)
+    return None if number is None else number / 1000
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return milliseconds / 1000
+    return float(value)

@@ -31,9 +31,9 @@ from sparkcode.bench.edits import (
     throughput,
 )
 from sparkcode.bench.figures import Passes
-from sparkcode.bench.machine import Target, versions
+from sparkcode.bench.machine import Target, busy_share, versions
 from sparkcode.bench.peer import Peer
-from sparkcode.bench.report import Rounds, report
+from sparkcode.bench.report import Rounds, quiet_note, report
 from sparkcode.bench.startup import Start, measure_start
 from sparkcode.bench.subject import Subject
 from sparkcode.bench.workload import Edit
@@ -94,7 +94,7 @@ def bench_engine(target: Target, settings: Settings, say: Say) -> dict[str, Any]
     for figures in facts["peers"].values():
         rate = facts["edit_tokens_per_second"] / figures["decode_tokens_per_second"]
         figures["ratio"]["edit"] = rate
-    return facts | ({"note": note} if note else {})
+    return facts | {"notes": [text for text in (note, quiet_note(facts)) if text]}
 
 
 def _prompt(target: Target, settings: Settings) -> tuple[list[int], list[int]]:
@@ -159,6 +159,7 @@ def _rounds(
     subject.run(work[0][:8], work[1][:2])  # whatever happens once has happened
     for number in range(settings.repeat):
         say(f"round {number + 1} of {settings.repeat}")
+        rounds.busy.append(busy_share())
         rounds.bandwidths.append(stream.bytes_per_second())
         for run, results in runs if number % 2 == 0 else reversed(runs):
             time.sleep(_SETTLE_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +17,12 @@ from sparkcode.config import cache_root
 from sparkcode.engine.spark import SparkEngine
 from sparkcode.model.kernels.choice import choose_kernel, processor_features
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.packed import open_packed
+from sparkcode.model.packing import open_packed
 from sparkcode.model.store import ModelStore, models_folder
 from sparkcode.wafer.profile import load_profile
+
+_LOOK_SECONDS = 0.5
+"""Ticks are hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,28 @@ def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def busy_share(
+    pause: Callable[[float], None] = time.sleep, stat: Path = Path("/proc/stat")
+) -> float:
+    """Share of all processors' time that other programs use, while this one pauses for a moment.
+
+    0 where the system does not say.
+    """
+    before = _ticks(stat)
+    pause(_LOOK_SECONDS)
+    spent = [late - early for early, late in zip(before, _ticks(stat), strict=True)]
+    return 1 - sum(spent[3:5]) / sum(spent) if sum(spent) > 0 else 0.0
+
+
+def _ticks(stat: Path) -> list[int]:
+    """Ticks since boot by kind; the fourth and the fifth are idle and waiting for a disk."""
+    try:
+        line = stat.read_text().partition("\n")[0]
+    except OSError:
+        return []
+    return [int(word) for word in line.split()[1:]]
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,8 +37,7 @@ class Peer:
     def __init__(self, command: Sequence[str], *, limit: float = ANSWER_SECONDS) -> None:
         """Start ``command``; each answer may take ``limit`` seconds."""
         self._limit = limit
-        self._open = ExitStack()
-        self._errors = self._open.enter_context(tempfile.TemporaryFile())
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (__exit__ closes it)
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -49,7 +47,7 @@ class Peer:
                 encoding="utf-8",
             )
         except OSError as error:
-            self._open.close()
+            self._errors.close()
             raise EngineError(f"cannot start the peer {command[0]!r}: {error.strerror}") from error
         self.version = ""
 
@@ -64,7 +62,7 @@ class Peer:
     ) -> None:
         self._process.kill()
         with self._process:
-            self._open.close()
+            self._errors.close()
 
     def load(self, path: Path, *, threads: int, context: int, logits: bool = False) -> None:
         """Load a GGUF file; ``logits`` keeps those of every token, which ``score`` needs."""

@@ -12,6 +12,9 @@ from sparkcode.bench.figures import Passes, pair_ratios, peak_ratio, spread
 from sparkcode.bench.machine import Target, processor_name
 from sparkcode.bench.peer import LLAMA_CPP
 
+QUIET_SHARE = 0.05
+"""Of the processors; engines that wait by spinning lose far more than their share to others."""
+
 
 @dataclass(slots=True)
 class Rounds:
@@ -23,6 +26,8 @@ class Rounds:
     theirs: list[Passes] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
     """Seconds to the first token with most of the prompt cached."""
+    busy: list[float] = field(default_factory=list)
+    """Share of the processors that other programs used just before."""
 
 
 def report(target: Target, rounds: Rounds, prompt: int, decoded: int) -> dict[str, Any]:
@@ -41,6 +46,7 @@ def report(target: Target, rounds: Rounds, prompt: int, decoded: int) -> dict[st
         "bandwidth_bytes_per_second": median(rounds.bandwidths),
         "bytes_per_token": target.bytes_per_token,
         "bandwidth_share": median(shares),
+        "busy_share": median(rounds.busy),
         "decode_tokens_per_second": median(decode),
         "prefill_tokens_per_second": median(p.prefill_rate(prompt) for p in rounds.ours),
         "ttft_cold": median(passes.ttft_seconds for passes in rounds.ours),
@@ -53,6 +59,14 @@ def report(target: Target, rounds: Rounds, prompt: int, decoded: int) -> dict[st
         },
         "peers": {LLAMA_CPP: _peer(rounds, prompt, decoded)} if rounds.theirs else {},
     }
+
+
+def quiet_note(facts: dict[str, Any]) -> str:
+    """What to say when others disturbed the run; empty when they did not."""
+    share = facts["busy_share"]
+    if share <= QUIET_SHARE:
+        return ""
+    return f"not a quiet machine: other programs used {share:.0%} of the processors; measure again"
 
 
 def _peer(rounds: Rounds, prompt: int, decoded: int) -> dict[str, Any]:
@@ -96,8 +110,7 @@ def table(facts: dict[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from _alone(facts, peer, f"at {gigabytes:.1f} GB/s")
-    if "note" in facts:
-        yield facts["note"]
+    yield from facts["notes"]
 
 
 _COMPARED = (

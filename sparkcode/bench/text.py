@@ -71,6 +71,15 @@ def read_ids(path: Path, encode: Encode, *, limit: int = MAX_TOKENS) -> list[int
     return ids[:limit]
 
 
+def require_file(path: Path) -> None:
+    """WorkspaceError where ``path`` cannot be opened: said before a model is loaded."""
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the text {str(path)!r}: {error.strerror}") from error
+
+
 def _decoded(data: bytes, path: Path, *, final: bool = False) -> str:
     """``data`` as text; a character that the end cuts is left out unless it is ``final``."""
     try:

@@ -51,10 +51,9 @@ def text(
     command = peer_command(others["peer_python"]) if others["peer"] else None
     count = use_threads(threads)
     from sparkcode.bench.machine import load_target
-    from sparkcode.bench.text import MAX_TOKENS, peer_score, read_ids, score
+    from sparkcode.bench.text import MAX_TOKENS, peer_score, read_ids, require_file, score
 
-    with file.open("rb"):  # a missing file is said before a model is loaded
-        pass
+    require_file(file)
     target = load_target(configured_model(model), count, say)
     limit = min(MAX_TOKENS, target.model.config.context_length)
     ids = read_ids(file, target.model.tokenizer.encode, limit=limit)

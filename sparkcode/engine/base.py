@@ -101,6 +101,17 @@ class TokenUsage:
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    passes: int = 0
+    """Forward passes that brought output tokens; the first token comes with the prompt's."""
+    drafted_tokens: int = 0
+    """Output tokens that were guessed and verified together with others."""
+    accepted_tokens: int = 0
+    """Those of them that were right."""
+
+    @property
+    def tokens_per_pass(self) -> float | None:
+        """Mean accepted length: output tokens a pass, the first left out; None without a pass."""
+        return (self.output_tokens - 1) / self.passes if self.passes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +132,14 @@ class Step:
     prefill_seconds: float = 0.0
     """Wall seconds of prefill that this step's work took."""
     decode_seconds: float = 0.0
-    """Wall seconds of decode that this step's work took."""
+    """Wall seconds of decode that this step's work took: passes without a draft, and choosing."""
+    draft_seconds: float = 0.0
+    """Wall seconds that guessing tokens took."""
+    verify_seconds: float = 0.0
+    """Wall seconds of passes that verified a draft. A pass that several answers share counts whole
+    for each of them: it is what each waited for."""
+    more: bool = False
+    """The next step is at hand and costs no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,8 @@ class EngineInfo:
     """Tokens of prompt and answer together."""
     profile: str = ""
     """The simulated chip and model, such as ``wse3/gpt-oss-120b``; empty when there is none."""
+    concurrent: int = 1
+    """Answers that are best made at once, their generators pulled in turn."""
 
 
 class Engine(Protocol):

@@ -1,48 +1,98 @@
-"""Which KV cache a prompt continues: a few are kept, so that turns of different kinds stay warm."""
+"""Which KV caches are kept, so that a prompt costs only what no earlier one shares with it.
+
+Caches share memory: a fork holds the same blocks as what it continues until one of them writes. So
+a prompt always gets a fork of whatever shares most with it, and everything earlier stays warm: the
+head of all edits, each conversation, each region that was edited. A cache is a lease: it belongs to
+its sequence until it is given back, and is never evicted meanwhile. What is kept beyond that is
+bounded in bytes, blocks that several caches hold counted once; the least recently used goes first.
+A miss costs time and is never an error.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from sparkcode.model.cache import KVCache
 
-MAX_CACHES = 4
-"""The constant head of the edit prompt, a conversation, and two files besides."""
-MAX_BYTES = 1 << 30
-"""Keys and values of all caches together; the one in use may be larger by itself."""
+MAX_BYTES: Final = 256 << 20
+"""Keys and values that are kept for later; the newest cache may be larger by itself."""
+MAX_CACHES: Final = 32
+"""Caches that are kept: each is compared with every prompt."""
+_STRIDE: Final = 128
 
 
 class PrefixCaches:
-    """At most ``MAX_CACHES`` caches of ``max_bytes`` together, least recently used first."""
+    """Idle caches, least recently used first, and those on lease."""
 
     def __init__(self, new_cache: Callable[[], KVCache], *, max_bytes: int = MAX_BYTES) -> None:
         self._new_cache = new_cache
         self._max_bytes = max_bytes
-        self._caches: list[KVCache] = []
+        self._idle: list[KVCache] = []
+        self._leased: list[KVCache] = []
+        self._pinned: KVCache | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of every cache, idle or not, shared blocks counted once."""
+        return _bytes(self._kept())
 
     def take(self, ids: Sequence[int]) -> KVCache:
-        """The cache to continue for the prompt ``ids``; it becomes the most recently used.
+        """A cache that holds what an earlier sequence shares with the prompt ``ids``.
 
-        A cache that shares most of itself with the prompt is continued. One that shares only a
-        start is copied up to there, so that its own conversation stays warm.
+        At least one token of a prompt is left to be evaluated: its logits are what an answer starts
+        from. To be given back, in whatever state.
         """
-        best = max(self._caches, key=lambda cache: shared_prefix(cache.tokens, ids), default=None)
-        shared = 0 if best is None else shared_prefix(best.tokens, ids)
-        if best is None or shared == 0:
-            cache = self._new_cache()
-        elif shared * 2 >= len(best):
-            self._caches.remove(best)
-            cache = best
-        else:
-            cache = best.fork(shared)
-        self._caches.append(cache)
-        del self._caches[:-MAX_CACHES]
-        while len(self._caches) > 1 and sum(kept.nbytes for kept in self._caches) > self._max_bytes:
-            del self._caches[0]
+        best = max(self._kept(), key=lambda cache: shared_prefix(cache.tokens, ids), default=None)
+        shared = 0 if best is None else min(shared_prefix(best.tokens, ids), max(0, len(ids) - 1))
+        cache = self._new_cache() if best is None or shared == 0 else best.fork(shared)
+        if best is not None and shared and best in self._idle:
+            self._idle.remove(best)
+            self._idle.append(best)
+        self._leased.append(cache)
         return cache
+
+    def give(self, cache: KVCache) -> None:
+        """The sequence is over; its cache becomes the most recently used."""
+        self._leased.remove(cache)
+        if not len(cache):
+            return
+        cache.last_logits = None
+        # What this one continues is no longer needed beside it.
+        self._idle = [kept for kept in self._idle if not _continues(cache, kept)]
+        if not any(_continues(kept, cache) for kept in self._idle):
+            self._idle.append(cache)
+        self._shrink()
+
+    def pin(self, cache: KVCache, length: int) -> None:
+        """Keep the first ``length`` tokens of ``cache`` for good, in place of an earlier pin."""
+        if self._pinned is None or self._pinned.tokens != cache.tokens[:length]:
+            self._pinned = cache.fork(length)
+
+    def _kept(self) -> list[KVCache]:
+        pinned = () if self._pinned is None else (self._pinned,)
+        return [*pinned, *self._idle, *self._leased]
+
+    def _shrink(self) -> None:
+        del self._idle[:-MAX_CACHES]
+        while len(self._idle) > 1 and _bytes(self._idle) > self._max_bytes:
+            del self._idle[0]
+
+
+def _continues(longer: KVCache, shorter: KVCache) -> bool:
+    return longer.tokens[: len(shorter)] == shorter.tokens
+
+
+def _bytes(caches: Iterable[KVCache]) -> int:
+    blocks = {id(block): block.nbytes for cache in caches for block in cache.blocks}
+    return sum(blocks.values())
 
 
 def shared_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     """Number of leading ids that both have in common."""
-    pairs = zip(left, right, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
+    at, end = 0, min(len(left), len(right))
+    while at + _STRIDE <= end and left[at : at + _STRIDE] == right[at : at + _STRIDE]:
+        at += _STRIDE
+    while at < end and left[at] == right[at]:
+        at += 1
+    return at

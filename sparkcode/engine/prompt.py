@@ -52,7 +52,7 @@ class Control:
 Prompt = tuple[str | Control, ...]
 """Text and control tokens in turn; no two strings stand side by side."""
 
-_START, _END = Control("<|im_start|>"), Control("<|im_end|>")
+_START, END = Control("<|im_start|>"), Control("<|im_end|>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +143,4 @@ def _item_turn(item: Item) -> Prompt:
 
 
 def _turn(role: str, text: str) -> Prompt:
-    return (_START, f"{role}\n{text}", _END, "\n")
+    return (_START, f"{role}\n{text}", END, "\n")

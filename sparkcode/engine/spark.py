@@ -1,10 +1,14 @@
 """The embedded engine: an open model in NumPy behind the seam of :mod:`sparkcode.engine.base`.
 
 A request becomes a prompt (:mod:`sparkcode.engine.prompt`), the prompt continues the cache that
-shares most of it, and what is new is evaluated in chunks. Then one token follows another into a
-sink, which says it or turns it into a patch. Each step is stamped with the time at which the
-simulated chip would have brought it: the whole prompt's time, then one decode step a token. Wall
-time is measured beside it and never mixed with it.
+shares most of it (:mod:`sparkcode.engine.prefixes`), and what is new is evaluated in chunks. Then
+one token follows another (:mod:`sparkcode.engine.answer`) into a sink, which says it or turns it
+into a patch. Each step is stamped with the time at which the simulated chip would have brought it:
+the whole prompt's time, then one decode step a token. Wall time is measured beside it and never
+mixed with it.
+
+Several requests may be under way at once: their generators, pulled in turn on one thread, share
+forward passes (:mod:`sparkcode.engine.scheduler`).
 """
 
 from __future__ import annotations
@@ -16,24 +20,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkcode.config import cache_root
-from sparkcode.engine.base import EngineInfo, FinishReason, GenerateRequest, Step, TokenUsage
+from sparkcode.engine.answer import Answer, Tools
+from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
+from sparkcode.engine.draft import Drafter
 from sparkcode.engine.prefixes import PrefixCaches
 from sparkcode.engine.prompt import (
+    END,
     Control,
+    EditTask,
     Prompt,
     chat_prompt,
     edit_head,
     edit_prompt,
     edit_task,
+    fence_for,
 )
+from sparkcode.engine.scheduler import MAX_SEATS, Scheduler, Seat
 from sparkcode.engine.sinks import MessageSink, PatchSink, Sink
+from sparkcode.engine.speculation import Speculator
 from sparkcode.errors import EngineError
-from sparkcode.model.cache import KVCache
+from sparkcode.model.blocks import F32
 from sparkcode.model.language_model import LanguageModel
 from sparkcode.model.language_model import load as load_model
 from sparkcode.model.sampling import SamplingParams, make_sampler
 from sparkcode.model.store import ModelStore, models_folder
-from sparkcode.model.tokenizer import StreamingDetokenizer
 from sparkcode.wafer.profile import Profile
 
 DEFAULT_CHAT_TOKENS = 2048
@@ -50,10 +60,14 @@ class Plan:
     sink: Sink
     limit: int
     """Most tokens that may be generated."""
+    original: tuple[int, ...] = ()
+    """Tokens that the answer probably copies."""
+    head: int = 0
+    """Leading tokens of ``ids`` that every prompt of its kind has."""
 
 
 class SparkEngine:
-    """One model, one simulated profile; requests run one after another."""
+    """One model, one simulated profile."""
 
     def __init__(
         self,
@@ -68,6 +82,7 @@ class SparkEngine:
         self._name = name or model.name
         self._timer = timer
         self._caches = PrefixCaches(model.new_cache)
+        self._scheduler = Scheduler(model, timer, exact=model.exact)
 
     @classmethod
     def load(
@@ -91,24 +106,47 @@ class SparkEngine:
     @property
     def info(self) -> EngineInfo:
         length = self._model.config.context_length
-        return EngineInfo("spark", self._name, length, self._profile.name)
+        return EngineInfo("spark", self._name, length, self._profile.name, MAX_SEATS)
 
     def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
         plan = self._plan(request)
-        cache = self._caches.take(plan.ids)
-        cached = cache.reuse_prefix(plan.ids)
-        sim_time = yield from self._prefill(plan.ids, cached, cache)
-        yield from self._decode(plan, request, cache, cached, sim_time)
+        sampler = make_sampler(SamplingParams(request.temperature, request.top_p, request.seed))
+        seat = self._scheduler.join(self._caches.take(plan.ids))
+        cached = len(seat.cache)
+        tools = Tools(self._model.tokenizer, self._scheduler, self._profile.cost, self._timer)
+        try:
+            sim_time, logits = yield from self._prefill(plan.ids, seat)
+            if plan.head:
+                self._caches.pin(seat.cache, plan.head)
+            answer = Answer(
+                tools,
+                plan.sink,
+                limit=plan.limit,
+                sampler=sampler,
+                speculator=Speculator(Drafter(plan.ids, plan.original)),
+                usage=TokenUsage(len(plan.ids), cached),
+            )
+            yield from answer.steps(seat, logits, sim_time)
+        finally:
+            self._leave(seat)
 
     def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
         """Evaluate the constant head of edits when tools are offered, else the conversation."""
         prompt = edit_head() if request.tools else chat_prompt(request.items)[:-2]
         ids = self._encode(prompt)
-        cache = self._caches.take(ids)
-        cached = cache.reuse_prefix(ids)
-        sim_time = yield from self._prefill(ids, cached, cache)
-        usage = TokenUsage(len(ids), cached, 0)
-        yield Step(sim_time=sim_time, finish_reason="stop", usage=usage)
+        seat = self._scheduler.join(self._caches.take(ids))
+        usage = TokenUsage(len(ids), len(seat.cache))
+        try:
+            sim_time, _ = yield from self._prefill(ids, seat)
+            if request.tools:
+                self._caches.pin(seat.cache, len(ids))
+            yield Step(sim_time=sim_time, finish_reason="stop", usage=usage)
+        finally:
+            self._leave(seat)
+
+    def _leave(self, seat: Seat) -> None:
+        self._scheduler.leave(seat)
+        self._caches.give(seat.cache)
 
     def _plan(self, request: GenerateRequest) -> Plan:
         task = edit_task(request)
@@ -118,7 +156,13 @@ class SparkEngine:
         ids = self._encode(edit_prompt(task))
         region = len(self._model.tokenizer.encode(task.region_text))
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
-        return Plan(ids, PatchSink(task), limit)
+        head = len(self._encode(edit_head()))
+        return Plan(ids, PatchSink(task), limit, self._original(task), head)
+
+    def _original(self, task: EditTask) -> tuple[int, ...]:
+        """What an edit that changes nothing would say, up to the end of the answer."""
+        text = f"{task.region_text}\n{fence_for(task.region_text)}"
+        return (*self._model.tokenizer.encode(text), self._control_id(END))
 
     def _limit(self, ids: list[int], request: GenerateRequest, default: int) -> int:
         room = self._model.config.context_length - len(ids)
@@ -149,47 +193,20 @@ class SparkEngine:
             )
         return control_id
 
-    def _prefill(self, ids: list[int], cached: int, cache: KVCache) -> Generator[Step, None, float]:
-        """Steps without text while the prompt is evaluated; returns its simulated seconds."""
+    def _prefill(self, ids: list[int], seat: Seat) -> Generator[Step, None, tuple[float, F32]]:
+        """Steps without text while the prompt is evaluated.
+
+        Returns its simulated seconds and the logits [1, V] after it.
+        """
+        cached = len(seat.cache)
         new = ids[cached:]
         prompt_seconds = self._profile.cost.prefill_seconds(len(new), cached)
-        began = self._timer()
-        for done in self._model.prefill(new, cache):
-            now = self._timer()
-            yield Step(sim_time=prompt_seconds * done / len(new), prefill_seconds=now - began)
-            began = self._timer()
-        return prompt_seconds
-
-    def _decode(
-        self,
-        plan: Plan,
-        request: GenerateRequest,
-        cache: KVCache,
-        cached: int,
-        sim_time: float,
-    ) -> Generator[Step, None, None]:
-        tokenizer = self._model.tokenizer
-        sampler = make_sampler(SamplingParams(request.temperature, request.top_p, request.seed))
-        text = StreamingDetokenizer(tokenizer)
-        logits = cache.last_logits
-        assert logits is not None, "prefill ends with the logits of its last token"
-        count, complete = 0, False
-        while count < plan.limit and not complete:
-            began = self._timer()
-            token = sampler(logits)
-            count += 1
-            sim_time += self._profile.cost.decode_seconds(len(plan.ids) + count)
-            complete = token in tokenizer.eos_ids
-            channel, piece = plan.sink.feed("" if complete else text.feed([token]))
-            complete = complete or plan.sink.full
-            if not complete and count < plan.limit:
-                logits = self._model.decode(token, cache)
-            seconds = self._timer() - began
-            usage = TokenUsage(len(plan.ids), cached, count)
-            yield Step(sim_time, piece, 1, channel, usage=usage, decode_seconds=seconds)
-        channel, piece = plan.sink.feed(text.finish())
-        if piece:
-            yield Step(sim_time, piece, 0, channel)
-        channel, rest = plan.sink.finish(complete=complete)
-        reason: FinishReason = "stop" if complete else "length"
-        yield Step(sim_time, rest, 0, channel, reason, usage)
+        seat.read(new)
+        done = 0
+        while True:
+            served = self._scheduler.fetch(seat)
+            done += served.done
+            sim_time = prompt_seconds * done / len(new)
+            yield Step(sim_time=sim_time, prefill_seconds=served.seconds)
+            if done == len(new):
+                return prompt_seconds, served.rows

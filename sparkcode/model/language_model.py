@@ -37,7 +37,9 @@ from sparkcode.model.kernels.choice import (
     make_backend,
     processor_features,
 )
-from sparkcode.model.packed import PackedFile, open_packed
+from sparkcode.model.memory import Room, available_memory
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.packing import Progress, open_packed
 from sparkcode.model.tokenizer import Tokenizer
 from sparkcode.model.transformer import Segment, Weights, forward
 from sparkcode.model.weights import ModelConfig
@@ -54,6 +56,8 @@ class LanguageModel:
     """The file's name without its suffix."""
     tokenizer: Tokenizer
     weights: Weights = field(repr=False)
+    exact: bool = True
+    """Whether a row's logits are the same bits whatever other rows its step has."""
 
     @property
     def config(self) -> ModelConfig:
@@ -107,26 +111,30 @@ def load(
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> LanguageModel:
     """Load the GGUF file ``path``; its packed form and compiled code are kept in ``cache_root``.
 
     The first load packs and compiles (seconds), later ones map the result. ``say`` gets a line
-    when something is made. ``threads`` multiply (default: one a processor).
-    ``environ`` may name a kernel (:mod:`sparkcode.model.kernels.choice`).
+    when something is made, ``progress`` bytes done and in all while packing. ``threads`` multiply
+    (default: one a processor). ``environ`` may name a kernel
+    (:mod:`sparkcode.model.kernels.choice`).
     Raises WeightsError for a file that is absent, damaged, foreign, or does not fit, and
     ConfigError for a kernel that cannot be used.
     """
     choice = choose_kernel(environ, processor_features())
-    packed = open_packed(path, cache_root=cache_root, say=say)
+    # What is in use is not available: asked once, before anything is mapped.
+    room = Room(available_memory(), expanded=choice.name == "numpy")
+    packed = open_packed(path, cache_root=cache_root, say=say, progress=progress, room=room)
     tokenizer = Tokenizer(packed.header.vocabulary)
     backend = make_backend(choice, folder=cache_root / "kernels", say=say, threads=threads)
     try:
         weights = _weights(packed, backend)
     except WeightsError as error:
         say(f"{error}; packing the weights again")
-        packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True)
+        packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True, progress=progress)
         weights = _weights(packed, backend)
-    return LanguageModel(path.stem, tokenizer, weights)
+    return LanguageModel(path.stem, tokenizer, weights, exact=choice.name != "numpy")
 
 
 def _weights(packed: PackedFile, backend: Backend) -> Weights:

@@ -14,7 +14,8 @@ import numpy as np
 
 from sparkcode.model.blocks import F32
 from sparkcode.model.ops import Matrix, linear, rms_norm, rope, rope_angles, swiglu
-from sparkcode.model.packed import PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import PackedMatrix
 from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
 

@@ -20,7 +20,7 @@ import numpy as np
 from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
-from sparkcode.model.packed import PackedMatrix
+from sparkcode.model.records import PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
 

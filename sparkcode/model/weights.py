@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkcode.errors import WeightsError
-from sparkcode.model.blocks import BLOCK, EXACT_KINDS, F32, Blocks, Kind, exact_blocks, round_to_q8
+from sparkcode.model.blocks import BLOCK, F32, Kind, Quantised
+from sparkcode.model.ggml import EXACT_KINDS, READABLE, decode, exact_blocks
+from sparkcode.model.rounding import round_to, rounded_kind
 from sparkcode.model.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 Architecture = Literal["qwen2", "llama"]
 
 _ARCHITECTURES: tuple[Architecture, ...] = ("qwen2", "llama")
-_MAX_HEADER_READS = 16_000_000
-"""Elements a header may hold; the largest known vocabularies need 2 million."""
 _MAX_LAYERS = 1024
 
 
@@ -79,29 +79,37 @@ class RawTensor:
     """(N,) or (N, K): rows first, as NumPy counts."""
     data: npt.NDArray[Any]
 
-    @property
-    def kind(self) -> Kind:
-        """How the packed file will hold this matrix."""
-        return EXACT_KINDS.get(self.encoding, "q8")
-
     def values(self, first: int, last: int) -> F32:
         """Rows ``first`` to ``last`` (exclusive) as numbers."""
-        from gguf import GGMLQuantizationType, dequantize
-
-        try:
-            rows = dequantize(self.data[first:last], GGMLQuantizationType[self.encoding])
-        except NotImplementedError as error:
+        if self.encoding not in READABLE:
             raise WeightsError(
                 f"tensor {self.name!r} is encoded as {self.encoding!r}, which cannot be read: "
-                "use a file with F16, Q8_0, Q5_0, Q4_0 or K-quants"
-            ) from error
-        return np.asarray(rows, dtype=np.float32)
+                f"use a file with {', '.join(sorted(READABLE))}"
+            )
+        values = decode(self.encoding, self.data[first:last])
+        if not np.isfinite(values).all():
+            raise self._not_finite(first, min(last, self.shape[0]))
+        return values
 
-    def blocks(self, first: int, last: int) -> Blocks:
-        """Rows ``first`` to ``last`` (exclusive) as codes and scales."""
-        if self.encoding in EXACT_KINDS:
-            return exact_blocks(self.encoding, self.data[first:last])
-        return round_to_q8(self.values(first, last))
+    def blocks(self, first: int, last: int, kind: Kind) -> Quantised:
+        """Rows ``first`` to ``last`` (exclusive) as codes and scales of ``kind``.
+
+        Raises WeightsError where a weight is not a number or too large for the kind's scales.
+        """
+        if EXACT_KINDS.get(self.encoding) == kind:
+            blocks = exact_blocks(self.encoding, self.data[first:last])
+        else:
+            blocks = round_to(rounded_kind(kind), self.values(first, last))
+        if not blocks.finite():
+            raise self._not_finite(first, min(last, self.shape[0]))
+        return blocks
+
+    def _not_finite(self, first: int, last: int) -> WeightsError:
+        where = "" if len(self.shape) == 1 else f" among its rows {first} to {last - 1}"
+        return WeightsError(
+            f"tensor {self.name!r} holds NaN, infinity or numbers too large for 16 bits{where}: "
+            "the file is damaged, or was made from a model that failed"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +171,7 @@ def expected_tensors(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]
 
 
 def _open_reader(path: Path) -> GGUFReader:
-    from gguf import GGUFReader  # only packing needs the library and its 0.2 s
-
-    class BoundedReader(GGUFReader):
-        """Refuses to read past the end of the file.
-
-        The library slices what is there, so a length of 2**60 in a damaged header would make it
-        collect empty fields until memory ends.
-        """
-
-        reads = 0
-
-        def _get(
-            self, offset: int, dtype: Any, count: int = 1, override_order: Any = None
-        ) -> npt.NDArray[Any]:
-            self.reads += 1
-            if self.byte_order == "S":
-                raise ValueError("it is big-endian or its version is unknown")
-            if self.reads > _MAX_HEADER_READS:
-                raise ValueError(f"its header has over {_MAX_HEADER_READS:,} elements")
-            return np.frombuffer(self.data, dtype=dtype, count=int(count), offset=int(offset))
+    from sparkcode.model.gguf_reader import BoundedReader  # only packing needs it and its 0.1 s
 
     try:
         return BoundedReader(path)

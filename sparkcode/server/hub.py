@@ -1,11 +1,13 @@
 """One engine behind a queue, for many connections.
 
-An engine is a blocking generator with one set of caches, so turns run one after another in the
-order in which they were asked; a bounded number may wait. Each turn is a :class:`Run`: a task
-that has steps pulled through ``run_step``, in production on a single worker thread. The thread
-posts each step to the loop and goes on with the next, because a round trip between threads per
-step costs as much as a fast chip's token takes. The computation may run ahead of the reader by
-:data:`AHEAD` steps, so that pacing and computing overlap.
+An engine makes ``info.concurrent`` answers at once; further turns wait in the order in which they
+were asked, and a bounded number may. Each turn is a :class:`Run`: a task that has steps pulled
+through ``run_step``, in production on a single worker thread. The thread takes calls in order, so
+that the runs under way are pulled in turn, a burst each (up to a step whose successor takes time);
+an engine that batches makes one pass of all of them. A run that is alone is pulled on and on: each
+step is posted to the loop, because a round trip between threads per step costs as much as a fast
+chip's token takes. The computation may run ahead of the reader by :data:`AHEAD` steps, so that
+pacing and computing overlap; a run whose reader is further behind is left out until it reads on.
 
 Cancelling a run never interrupts a step: the mark is seen after the current one, the generator is
 closed on the same thread, and the next turn is let in.
@@ -125,8 +127,17 @@ class Run:
         self.changed.set()
 
 
-def _pull_some(steps: Iterator[Step], run: Run, post: Callable[[Step], object], limit: int) -> bool:
-    """Posts up to ``limit`` steps; whether there may be more. Runs on the engine's thread."""
+def _pull_some(
+    steps: Iterator[Step],
+    run: Run,
+    post: Callable[[Step], object],
+    *,
+    limit: int,
+    crowded: Callable[[], bool],
+) -> bool:
+    """Posts up to ``limit`` steps, only one burst while it is ``crowded``; whether there may be
+    more. Runs on the engine's thread.
+    """
     for _ in range(limit):
         if run.cancelled:
             return False
@@ -134,6 +145,8 @@ def _pull_some(steps: Iterator[Step], run: Run, post: Callable[[Step], object], 
         if step is None:
             return False
         post(step)
+        if not step.more and crowded():
+            return True
     return True
 
 
@@ -154,7 +167,8 @@ class Hub:
         self._engine = engine
         self._run_step = run_step
         self._waiting = waiting
-        self._turn = asyncio.Lock()
+        self._concurrent: Final = engine.info.concurrent
+        self._turn = asyncio.Semaphore(self._concurrent)
         self._tasks: dict[asyncio.Task[None], Run] = {}
 
     @property
@@ -166,9 +180,13 @@ class Hub:
         """Turns that run or wait."""
         return len(self._tasks)
 
+    def _crowded(self) -> bool:
+        """Whether a run has to let others have their turn. Called on the engine's thread."""
+        return self._concurrent > 1 and len(self._tasks) > 1
+
     def start(self, request: GenerateRequest, *, warm: bool = False) -> Run:
         """Queues one turn; EngineError ``server_is_overloaded`` when too many wait."""
-        if len(self._tasks) > self._waiting:
+        if len(self._tasks) >= self._waiting + self._concurrent:
             raise EngineError(
                 f"{len(self._tasks)} turns are queued already; try again later",
                 "server_is_overloaded",
@@ -198,8 +216,8 @@ class Hub:
             try:
                 more = True
                 while more and not run.cancelled:
-                    room = await run.room()
-                    more = await self._run_step(partial(_pull_some, steps, run, post, room))
+                    pull = partial(_pull_some, steps, run, post, crowded=self._crowded)
+                    more = await self._run_step(partial(pull, limit=await run.room()))
                     # What was posted from this very thread arrives before the task goes on.
                     await asyncio.sleep(0)
             finally:

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any, Final
 
 from sparkcode.clock import Clock
-from sparkcode.engine.base import GenerateRequest, Step
+from sparkcode.engine.base import GenerateRequest, Step, TokenUsage
 from sparkcode.errors import EngineError
 from sparkcode.protocol.events import (
     Response,
@@ -147,7 +147,9 @@ class _Release:
         self._tokens = 0
         self._prefill = 0.0
         self._decode = 0.0
-        self._cached_tokens = 0
+        self._draft = 0.0
+        self._verify = 0.0
+        self._usage = TokenUsage()
         self.cut_off = False
         self.over = False
         """Every step has been released, or the run ended without a last step."""
@@ -188,9 +190,13 @@ class _Release:
             "queue_ms": _ms((now if started is None else started) - asked),
             "prefill_ms": _ms(self._prefill),
             "decode_ms": _ms(self._decode),
-            "cached_tokens": self._cached_tokens,
+            "cached_tokens": self._usage.cached_tokens,
             "lag_ms": _ms(self._pacer.max_lag if self._pacer else 0.0),
+            "spark_draft_ms": _ms(self._draft),
+            "spark_verify_ms": _ms(self._verify),
         }
+        if (accepted := self._usage.tokens_per_pass) is not None:
+            figures["spark_accepted_per_step"] = round(accepted, 3)
         if started is None or self._computed is None or self._released is None:
             return figures
         computed, released = self._computed[0], self._released[0]
@@ -220,8 +226,10 @@ class _Release:
         step = computed.step
         self._prefill += step.prefill_seconds
         self._decode += step.decode_seconds
+        self._draft += step.draft_seconds
+        self._verify += step.verify_seconds
         if step.usage is not None:
-            self._cached_tokens = step.usage.cached_tokens
+            self._usage = step.usage
         if step.tokens:
             self._tokens += step.tokens
             self._computed = (self._computed or (computed.at, 0.0))[0], computed.at

@@ -32,6 +32,8 @@ WIDE_CELLS: Final = 100
 """Width from which the wall line spells out its names."""
 ENGINE_CELLS: Final = 114
 """Width from which the wall line tells how much of the TTFT the engine took."""
+ACCEPTED_CELLS: Final = 122
+"""Width from which the wall line tells how many tokens the engine's passes brought."""
 
 _STATES: Final = {
     "connecting": ("◌", "fair"),
@@ -89,6 +91,9 @@ def wall_line(stats: StreamStats, width: int) -> Parts:
     engine: Parts = []
     if width >= ENGINE_CELLS:
         engine = [(" of it engine", "muted"), (milliseconds(stats.engine_ttft, 4), "text")]
+    accepted: Parts = []
+    if width >= ACCEPTED_CELLS and stats.accepted_per_step is not None:
+        accepted = [(f"  {min(stats.accepted_per_step, 99.9):4.1f}", "text"), ("/pass", "muted")]
     return [
         ("wall ", "primary"),
         ("TTFT", "muted"),
@@ -105,6 +110,7 @@ def wall_line(stats: StreamStats, width: int) -> Parts:
         (f"{min(stats.backlog, 9999):4d}", "text" if stats.backlog < 100 else "fair"),
         (f"{gap}display " if wide else f"{gap}disp ", "muted"),
         (f"{percent}%", behind),
+        *accepted,
     ]
 
 

@@ -177,6 +177,14 @@ def test_the_engine_tells_its_own_time_to_first_token() -> None:
     assert meter(0.0, (1.0, WebSocketTiming(timing_metrics={}))).stats(1.0).engine_ttft is None
 
 
+def test_the_engine_tells_how_many_tokens_a_pass_brought() -> None:
+    def told(value: object) -> ServerEvent:
+        return WebSocketTiming(timing_metrics={"spark_accepted_per_step": value})
+
+    assert meter(0.0, (1.0, told(3.25))).stats(1.0).accepted_per_step == 3.25
+    assert meter(0.0, (1.0, told("3"))).stats(1.0).accepted_per_step is None
+
+
 def test_nothing_counts_after_the_end() -> None:
     measured = meter(0.0, (1.0, token()), (2.0, ErrorEvent()), (3.0, token()))
     assert (measured.stats(5.0).tokens, measured.stats(5.0).elapsed) == (1, 2.0)

@@ -72,7 +72,7 @@ def test_steps_carry_both_times_apart(spark: SparkEngine) -> None:
     prefill = [step for step in steps if step.prefill_seconds]
     decode = [step for step in steps if step.decode_seconds]
     assert [step.tokens for step in prefill] == [0]
-    assert {step.decode_seconds for step in decode} == {1.0}
+    assert {step.decode_seconds for step in decode} <= {1.0, 2.0}
     last = steps[-1]
     assert last.usage is not None
     gap = decode[1].sim_time - decode[0].sim_time

@@ -79,3 +79,28 @@ def test_a_chat_answer(spark: SparkEngine) -> None:
     text = "".join(step.text for step in spark.generate(request))
     assert "def" in text
     assert "<|im_end|>" not in text
+
+
+INSTRUCTIONS = (
+    "Rename divide to quotient",
+    "Add a docstring to the function",
+    "Return None when b is zero",
+    "Change nothing",
+)
+
+
+def tokens_of(steps: list[Step]) -> list[tuple[str, int, str]]:
+    return [(step.text, step.tokens, step.channel.kind) for step in steps if step.tokens]
+
+
+def test_drafted_edits_are_those_of_plain_greedy_decoding(
+    spark: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafted = [list(spark.generate(edit(instruction))) for instruction in INSTRUCTIONS]
+    monkeypatch.setattr("sparkcode.engine.scheduler.Scheduler.draft_room", lambda _: 0)
+    for instruction, steps in zip(INSTRUCTIONS, drafted, strict=True):
+        assert tokens_of(list(spark.generate(edit(instruction)))) == tokens_of(steps)
+    usages = [steps[-1].usage for steps in drafted]
+    accepted = sum(usage.accepted_tokens for usage in usages if usage)
+    made = sum(usage.output_tokens for usage in usages if usage)
+    assert not spark._model.exact or accepted > made / 3

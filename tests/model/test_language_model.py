@@ -8,7 +8,7 @@ import pytest
 from sparkcode.errors import ConfigError, EngineError, WeightsError
 from sparkcode.model.language_model import LanguageModel, load
 from sparkcode.model.layers import LayerRunner
-from sparkcode.model.packed import open_packed
+from sparkcode.model.packing import open_packed
 from tests.model.tiny import TinyModel
 
 IDS = list(range(40, 60))

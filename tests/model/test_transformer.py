@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sparkcode.errors import EngineError
 from sparkcode.model.cache import KVCache
 from sparkcode.model.language_model import LanguageModel, load
-from sparkcode.model.packed import open_packed
+from sparkcode.model.packing import open_packed
 from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
 from tests.model.kernels.scalar import needs_avx2
@@ -106,6 +106,7 @@ MODELS = {
         architecture="llama",
         bias=False,
         tied=False,
+        encoding=Type.Q5_0,
         rope_factors=(1.0, 1.0, 1.5, 2.0, 4.0, 8.0, 8.0, 8.0),
         strings={"llama.rope.scaling.type": "linear"},
         numbers={"llama.rope.scaling.factor": 2.0},
@@ -136,10 +137,12 @@ def test_rounded_encodings_run_on_the_packed_values(encoding: Type, tmp_path: Pa
 
 @needs_avx2
 @pytest.mark.parametrize("name", MODELS)
-def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) -> None:
+def test_rounded_activations_keep_the_logits_close(
+    name: str, tmp_path: Path, compiled: Path
+) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
     environ = {"SPARKCODE_KERNEL": "avx2"}
-    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     expected = slow_forward(values_of_gguf(path), model.config, IDS)
     # A rounding step is 1/127 of a block's largest value; here it is felt after two layers.
@@ -148,10 +151,12 @@ def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) ->
 
 @needs_avx2
 @pytest.mark.parametrize("name", MODELS)
-def test_steps_of_any_length_give_the_same_logits(name: str, tmp_path: Path) -> None:
+def test_steps_of_any_length_give_the_same_logits(
+    name: str, tmp_path: Path, compiled: Path
+) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
     environ = {"SPARKCODE_KERNEL": "avx2"}
-    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     ids = [*IDS, *IDS, *IDS]
     decoded, verified = model.new_cache(), model.new_cache()
     rows = [model.step([Segment(decoded, [id])])[0][0] for id in ids]

@@ -16,6 +16,7 @@ from sparkcode.model.tokenizer import CONTROL, NORMAL, USER_DEFINED, byte_charac
 MERGES = ("Ġ t", "h e", "Ġt he", "l l", "Ã ©", "Ġ Ġ")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 UNUSED = 5
+K_QUANTS = (Type.Q4_K, Type.Q5_K, Type.Q6_K)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class TinyModel:
         if len(shape) == 1:
             writer.add_tensor(name, values)
             return
-        if name == "token_embd.weight" and self.encoding in (Type.Q4_K, Type.Q6_K):
+        if name == "token_embd.weight" and self.encoding in K_QUANTS:
             writer.add_tensor(name, gguf.quantize(values, Type.Q5_0), raw_dtype=Type.Q5_0)
             return
         writer.add_tensor(name, encode(values, self.encoding, random), raw_dtype=self.encoding)
@@ -152,13 +153,13 @@ def encode(
     values: npt.NDArray[np.float32], encoding: Type, random: np.random.Generator
 ) -> npt.NDArray[np.generic]:
     """Quantise; for K-quants, which the library only reads, make up valid blocks instead."""
-    if encoding not in (Type.Q4_K, Type.Q6_K):
+    if encoding not in K_QUANTS:
         return gguf.quantize(values, encoding)
     block_size, block_bytes = gguf.GGML_QUANT_SIZES[encoding]
     rows, blocks = values.shape[0], values.shape[1] // block_size
     raw = random.integers(0, 256, (rows, blocks, block_bytes), dtype=np.uint8)
     scale = np.array([3e-4], np.float16).view(np.uint8)
-    if encoding == Type.Q4_K:
+    if encoding != Type.Q6_K:
         raw[..., 0:2], raw[..., 2:4] = scale, scale
     else:
         raw[..., -2:] = np.array([6e-5], np.float16).view(np.uint8)

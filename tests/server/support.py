@@ -60,10 +60,11 @@ class StepEngine:
     warmed: list[GenerateRequest] = field(default_factory=list)
     pulled: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
+    concurrent: int = 1
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("scripted", "double-1.5b", 4096, "none/none")
+        return EngineInfo("scripted", "double-1.5b", 4096, "none/none", self.concurrent)
 
     def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
         self.requests.append(request)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -46,6 +46,96 @@ def test_turns_run_one_after_another() -> None:
         assert hub.load == 3
         assert await asyncio.gather(*map(read, runs)) == [["a ", "b ", ""]] * 3
         assert hub.load == 0
+
+    virtual(main)
+
+
+def in_turn(order: list[str], bursts: int = 1) -> Callable[[GenerateRequest], Iterator[Step]]:
+    """Steps that note who was pulled; each burst has ``bursts`` of them."""
+    names = iter("abcdefghijkl")
+
+    def steps(_: GenerateRequest) -> Iterator[Step]:
+        name = next(names)
+        for at in range(1, 4 * bursts + 1):
+            order.append(name)
+            yield Step(at / 100, name, 1, more=at % bursts > 0)
+
+    return steps
+
+
+def test_an_engine_that_batches_has_its_answers_pulled_in_turn() -> None:
+    async def main() -> None:
+        order: list[str] = []
+        hub = make_hub(StepEngine(in_turn(order, 2), concurrent=8))
+        runs = [hub.start(REQUEST) for _ in range(3)]
+        assert await asyncio.gather(*map(read, runs)) == [["a"] * 8, ["b"] * 8, ["c"] * 8]
+        assert "".join(order) == "aabbcc" * 4
+
+    virtual(main)
+
+
+async def test_a_thread_pulls_in_turn_too() -> None:
+    order: list[str] = []
+    worker = WorkerThread()
+    hub = make_hub(StepEngine(in_turn(order), concurrent=8), worker)
+    runs = [hub.start(REQUEST) for _ in range(3)]
+    await asyncio.gather(*map(read, runs))
+    worker.close()
+    # Whoever came first may have been alone; nobody waits for another's end.
+    assert order.index("c") < len(order) - 1 - order[::-1].index("a")
+
+
+def test_no_more_answers_at_once_than_the_engine_likes() -> None:
+    async def main() -> None:
+        engine = StepEngine(lambda _: endless(), concurrent=2)
+        hub = Hub(engine, pace="max", clock=LoopClock(), run_step=run_inline, waiting=1)
+        runs = [hub.start(REQUEST) for _ in range(3)]
+        await asyncio.sleep(1)
+        assert [run.started_at is not None for run in runs] == [True, True, False]
+        with pytest.raises(EngineError, match="queued already") as caught:
+            hub.start(REQUEST)
+        assert caught.value.code == "server_is_overloaded"
+        runs[0].cancel()
+        await asyncio.sleep(1)
+        assert runs[2].started_at is not None
+        await hub.close()
+        assert hub.load == 0
+
+    virtual(main)
+
+
+def test_a_reader_that_lags_does_not_hold_up_the_others() -> None:
+    async def main() -> None:
+        hub = make_hub(StepEngine(lambda _: endless(), concurrent=2))
+        lagging, reading = hub.start(REQUEST), hub.start(REQUEST)
+        for _ in range(3 * AHEAD):
+            while not reading.ready:
+                reading.changed.clear()
+                await reading.changed.wait()
+            reading.take()
+        assert len(lagging.ready) == AHEAD
+        await hub.close()
+
+    virtual(main)
+
+
+def test_an_error_ends_only_its_own_of_several() -> None:
+    async def main() -> None:
+        made: list[int] = []
+
+        def steps(_: GenerateRequest) -> Iterator[Step]:
+            made.append(1)
+            fails = len(made) == 1
+            yield Step(0.1, "a", 1)
+            if fails:
+                raise EngineError("mine")
+            yield from words("b")
+
+        hub = make_hub(StepEngine(steps, concurrent=8))
+        bad, good = hub.start(REQUEST), hub.start(REQUEST)
+        assert list(await asyncio.gather(read(bad), read(good))) == [["a"], ["a", "b ", ""]]
+        assert str(bad.error) == "mine"
+        assert good.error is None
 
     virtual(main)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sparkcode.engine.base import Channel, GenerateRequest, Step
+from sparkcode.engine.base import Channel, GenerateRequest, Step, TokenUsage
 from sparkcode.errors import EngineError
 from sparkcode.protocol.events import (
     ErrorEvent,
@@ -138,7 +138,13 @@ def test_an_answer_that_is_cut_off_is_incomplete() -> None:
 
 def test_figures_come_before_the_terminal_event() -> None:
     async def main() -> None:
-        steps = [Step(0.05, prefill_seconds=0.02), *words("a b c", ttft=0.2, rate=10)]
+        usage = TokenUsage(10, 4, 7, passes=2, drafted_tokens=8, accepted_tokens=4)
+        steps = [
+            Step(0.05, prefill_seconds=0.02),
+            *words("a b c", ttft=0.2, rate=10)[:-1],
+            Step(0.4, decode_seconds=0.03, verify_seconds=0.04, draft_seconds=0.001),
+            Step(0.4, finish_reason="stop", usage=usage),
+        ]
         async with Session(make_service(StepEngine(steps)), Wishes(metrics=True)) as client:
             await client.send(create())
             events = await client.until(ResponseCompleted)
@@ -150,6 +156,10 @@ def test_figures_come_before_the_terminal_event() -> None:
             assert figures["prefill_ms"] == 20
             assert figures["cached_tokens"] == 4
             assert figures["lag_ms"] == 0
+            assert figures["decode_ms"] == 30
+            assert figures["spark_verify_ms"] == 40
+            assert figures["spark_draft_ms"] == 1
+            assert figures["spark_accepted_per_step"] == 3
 
     virtual(main)
 

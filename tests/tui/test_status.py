@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sparkcode.assistant.meter import StreamStats
@@ -73,6 +75,13 @@ def test_the_wall_line_fits_and_does_not_shiver(width: int) -> None:
     slow = wall_line(StreamStats(display_efficiency=0.5, backlog=500), width)
     assert ("500", "fair") in [(part.strip(), style) for part, style in slow]
     assert (" 50%", "bad") in slow
+
+
+@pytest.mark.parametrize("width", [80, 121, 122])
+def test_tokens_a_pass_are_shown_where_they_fit(width: int) -> None:
+    line = wall_line(replace(FULL, engine_ttft=0.2, accepted_per_step=3.21), width)
+    assert cells(line) <= width
+    assert text(line).endswith("  3.2/pass") == (width >= 122)
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

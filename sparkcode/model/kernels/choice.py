@@ -20,7 +20,8 @@ from sparkcode.model.kernels.instructions import INSTRUCTION_SETS
 from sparkcode.model.kernels.team import available_threads
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.ops import DenseMatrix, attention
-from sparkcode.model.packed import PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import PackedMatrix
 from sparkcode.model.transformer import Runner
 
 KERNEL_VARIABLE: Final = "SPARKCODE_KERNEL"

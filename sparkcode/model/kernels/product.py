@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +25,10 @@ from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
 from sparkcode.model.kernels.unpack import LAYOUTS
 from sparkcode.model.layers import LayerRunner
-from sparkcode.model.packed import ROWS, PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
-CPU: Final = AVX2.cpu
-"""LLVM's name for the least processor with AVX2 and half floats."""
 _ACTIVATION_BYTES = BLOCK + 4 + 4
 """Codes, scale and sum of a block."""
 _OUT = PART_FIELDS.index("out")
@@ -76,7 +74,7 @@ class PackedProduct:
 
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
-        self._blocks = 2 * parts[0].records.shape[1]
+        self._blocks = 2 * -(-parts[0].shape[1] // COLUMNS)
         rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
@@ -91,10 +89,10 @@ class PackedProduct:
 
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
-        groups, pairs, record_bytes = part.records.shape
-        chunk = max(1, CHUNK_BYTES // (pairs * record_bytes))
+        groups, out = len(part.records), first_row * 4
+        chunk = max(1, CHUNK_BYTES * groups // part.records.nbytes)
         function = self._kernel.multiply[part.kind]
-        return function, part.records.ctypes.data, groups, pairs, first_row * 4, chunk, 0, 0
+        return function, part.records.ctypes.data, groups, self._blocks // 2, out, chunk, 0, 0
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""
@@ -127,6 +125,11 @@ class PackedProduct:
             places = codes + before * BLOCK, scales + before * 4, sums + before * 4
             self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
         return memory, (codes, scales, sums)
+
+
+def _pairs(part: PackedMatrix) -> int:
+    """Pairs of blocks along a row; a record may hold several."""
+    return -(-part.shape[1] // COLUMNS)
 
 
 def _address(array: npt.NDArray[np.generic]) -> int:

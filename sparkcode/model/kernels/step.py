@@ -59,7 +59,8 @@ from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
 from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.layers import PRODUCTS, inverse_frequencies
 from sparkcode.model.ops import rope_angles
-from sparkcode.model.packed import COLUMNS, ROWS, PackedFile, PackedMatrix
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
 

@@ -15,7 +15,7 @@ from sparkcode.model.blocks import BLOCK, F32
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.elements import STEP_FIELDS
 from sparkcode.model.kernels.flow import FIELD_BYTES
-from sparkcode.model.kernels.product import CPU
+from sparkcode.model.kernels.instructions import AVX2
 from sparkcode.model.kernels.program import Place, Program, ProgramWriter
 from sparkcode.model.kernels.step import emit_step
 from sparkcode.model.kernels.team import Team
@@ -73,7 +73,7 @@ class Bench:
     def __init__(self, folder: Path, threads: int = 2) -> None:
         module = emit_step(ir.Module("test"))
         self._code = CompiledModule(
-            str(module), cpu=CPU, folder=folder, name="step", say=lambda _: None
+            str(module), cpu=AVX2.cpu, folder=folder, name="step", say=lambda _: None
         )
         self.team = Team(threads)
         self._walk = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.address("walk"))

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkcode.model.blocks import F32
+from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.attend import (
     ATTEND_FIELDS,
+    CACHE_BLOCK,
     LINE_BYTES,
     MERGE_FIELDS,
     MOST_ROWS,
@@ -130,3 +132,8 @@ def test_what_is_no_number_reaches_only_the_rows_that_see_it(bench: Bench) -> No
     found = attention(bench, q, keys, values)
     assert np.isfinite(found[:2]).all()
     assert np.isnan(found[2]).all()
+
+
+def test_blocks_are_those_of_the_cache() -> None:
+    assert CACHE_BLOCK == BLOCK_TOKENS
+    assert SPLIT % CACHE_BLOCK == 0

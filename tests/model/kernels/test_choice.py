@@ -18,7 +18,7 @@ from sparkcode.model.kernels.choice import (
     make_backend,
     processor_features,
 )
-from sparkcode.model.packed import PackedMatrix, pack_records
+from sparkcode.model.records import PackedMatrix, pack_records
 from tests.model.kernels.scalar import needs_avx2
 from tests.model.test_blocks import random_blocks
 

@@ -19,7 +19,7 @@ from sparkcode.model.kernels.elements import (
     exp,
 )
 from sparkcode.model.kernels.flow import StepEmitter
-from sparkcode.model.kernels.product import CPU
+from sparkcode.model.kernels.instructions import AVX2
 from sparkcode.model.kernels.program import float_bits
 from sparkcode.model.kernels.reference import quantised
 from sparkcode.model.kernels.vocabulary import FLOATS
@@ -173,7 +173,9 @@ def test_exp_is_accurate_and_ends_in_zero(tmp_path: Path) -> None:
     source, out = e.arguments
     e.store(exp(e, e.load(FLOATS, source)), out)
     e.finish()
-    code = CompiledModule(str(module), cpu=CPU, folder=tmp_path, name="exp", say=lambda _: None)
+    code = CompiledModule(
+        str(module), cpu=AVX2.cpu, folder=tmp_path, name="exp", say=lambda _: None
+    )
     function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(code.address("test"))
 
     def powers(x: F32) -> F32:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkcode.model.blocks import Kind
+from sparkcode.model.blocks import Blocks, Kind
 from sparkcode.model.kernels.reference import fused, product, quantised, unpacked
 from sparkcode.model.kernels.selftest import random_records
-from sparkcode.model.packed import pack_records
+from sparkcode.model.records import pack_records
 from tests.model.kernels import scalar
 from tests.model.test_blocks import random_blocks
 
@@ -55,6 +55,7 @@ def test_activations_are_rounded_to_their_largest() -> None:
 @pytest.mark.parametrize("kind", ["q4", "q5", "q8"])
 def test_records_mean_what_was_packed(kind: Kind) -> None:
     source = random_blocks(kind, 32, 4, 1)
+    assert isinstance(source, Blocks)
     records = pack_records(source)
     codes, scales, minima = unpacked(kind, records)
     own = source.codes.reshape(32, 4, 32).astype(np.int64) - scalar.ZERO[kind]

@@ -20,7 +20,8 @@ from sparkcode.model.kernels.step import StepRunner
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.ops import attention
-from sparkcode.model.packed import PackedFile, open_packed
+from sparkcode.model.packed import PackedFile
+from sparkcode.model.packing import open_packed
 from sparkcode.model.transformer import Segment, Weights, forward
 from tests.model.kernels.scalar import needs_avx2
 from tests.model.tiny import TinyModel
