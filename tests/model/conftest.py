@@ -16,3 +16,9 @@ def qwen_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def qwen(qwen_path: Path) -> LanguageModel:
     return load(qwen_path, cache_root=qwen_path.parent / "cache", say=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which kernels are compiled once."""
+    return tmp_path_factory.mktemp("compiled")

@@ -76,7 +76,7 @@ def test_the_environment_names_the_kernel(qwen_path: Path, tmp_path: Path) -> No
     model = load(qwen_path, cache_root=tmp_path, say=lambda _: None, environ=environ)
     assert model.weights.runner.__class__ is LayerRunner
     environ = {"SPARKCODE_KERNEL": "abacus"}
-    with pytest.raises(ConfigError, match="'abacus'; there are avx2, numpy"):
+    with pytest.raises(ConfigError, match="'abacus'; there are avx512, avxvnni, avx2, numpy"):
         load(qwen_path, cache_root=tmp_path, say=lambda _: None, environ=environ)
 
 

@@ -137,10 +137,12 @@ def test_rounded_encodings_run_on_the_packed_values(encoding: Type, tmp_path: Pa
 
 @needs_avx2
 @pytest.mark.parametrize("name", MODELS)
-def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) -> None:
+def test_rounded_activations_keep_the_logits_close(
+    name: str, tmp_path: Path, compiled: Path
+) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
     environ = {"SPARKCODE_KERNEL": "avx2"}
-    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     expected = slow_forward(values_of_gguf(path), model.config, IDS)
     # A rounding step is 1/127 of a block's largest value; here it is felt after two layers.
@@ -149,10 +151,12 @@ def test_rounded_activations_keep_the_logits_close(name: str, tmp_path: Path) ->
 
 @needs_avx2
 @pytest.mark.parametrize("name", MODELS)
-def test_steps_of_any_length_give_the_same_logits(name: str, tmp_path: Path) -> None:
+def test_steps_of_any_length_give_the_same_logits(
+    name: str, tmp_path: Path, compiled: Path
+) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
     environ = {"SPARKCODE_KERNEL": "avx2"}
-    model = load(path, cache_root=tmp_path, say=lambda _: None, environ=environ)
+    model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     ids = [*IDS, *IDS, *IDS]
     decoded, verified = model.new_cache(), model.new_cache()
     rows = [model.step([Segment(decoded, [id])])[0][0] for id in ids]

@@ -23,11 +23,12 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.elements import STEP_FIELDS, Rounded, exp
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
 from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I64, LANES, Value
 
+CACHE_BLOCK = 32
+"""Tokens of a cache block. Not imported: kept machine code is known by this package alone."""
 SPLIT = 512
 """Positions of one unit; a multiple of a cache block."""
 MOST_ROWS = 8
@@ -81,7 +82,7 @@ class _Unit:
         """Address of the keys of 8 positions, of which the last may not exist."""
         e = self.e
         position = e.mul(eight, LANES)
-        block, own = e.divide(position, e.whole(BLOCK_TOKENS))
+        block, own = e.divide(position, e.whole(CACHE_BLOCK))
         start = e.load(I64, e.add(self.table, e.mul(block, FIELD_BYTES)))
         return e.add(e.add(start, self.keys), e.mul(own, self.size))
 
@@ -133,7 +134,7 @@ def emit_attend(module: ir.Module) -> ir.Function:
             out=e.add(s["partials"], e.add(result, e.mul(head, head_bytes))),
             out_stride=row_bytes,
             scores=scores,
-            table=e.add(u["table"], e.mul(u["split"], FIELD_BYTES * (SPLIT // BLOCK_TOKENS))),
+            table=e.add(u["table"], e.mul(u["split"], FIELD_BYTES * (SPLIT // CACHE_BLOCK))),
             keys=e.add(r["layer"], e.mul(u["group"], r["group_stride"])),
             values=r["values"],
             seen=e.add(e.sub(u["position"], start), 1),

@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +29,6 @@ from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
-CPU: Final = AVX2.cpu
-"""LLVM's name for the least processor with AVX2 and half floats."""
 _ACTIVATION_BYTES = BLOCK + 4 + 4
 """Codes, scale and sum of a block."""
 _OUT = PART_FIELDS.index("out")
@@ -56,8 +53,9 @@ class Kernel:
         # Microseconds: letting go of the interpreter would cost more.
         self.quantise = ctypes.PYFUNCTYPE(None, *[integer] * 7)(address("quantise"))
         self.run = ctypes.CFUNCTYPE(None, integer)(address("run"))
-        others = {name: address(name) for name in STEP_FUNCTIONS}
-        self._functions = Functions({**self.multiply, **others}, self._module)
+        addresses = {name: address(name) for name in STEP_FUNCTIONS}
+        addresses.update((kind, place) for kind, place in self.multiply.items())
+        self._functions = Functions(addresses, self._module)
         self.team = Team(threads)
 
     def runner(self, packed: PackedFile) -> Runner:
@@ -76,7 +74,7 @@ class PackedProduct:
 
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
-        self._blocks = 2 * _pairs(parts[0])
+        self._blocks = 2 * -(-parts[0].shape[1] // COLUMNS)
         rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
@@ -91,10 +89,10 @@ class PackedProduct:
 
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
-        groups = len(part.records)
+        groups, out = len(part.records), first_row * 4
         chunk = max(1, CHUNK_BYTES * groups // part.records.nbytes)
-        function, address = self._kernel.multiply[part.kind], part.records.ctypes.data
-        return function, address, groups, _pairs(part), first_row * 4, chunk, 0, 0
+        function = self._kernel.multiply[part.kind]
+        return function, part.records.ctypes.data, groups, self._blocks // 2, out, chunk, 0, 0
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""

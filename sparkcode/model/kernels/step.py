@@ -202,7 +202,7 @@ class _Writer:
 
     def write(self) -> Program:
         b = self._b
-        before = b.nothing, 0
+        before: tuple[F32, int] = b.nothing, 0
         for index, layer in enumerate(self._model.layers):
             self._norm("qkv", layer.attn_norm, before, b.order)
             self._attention(index, layer)

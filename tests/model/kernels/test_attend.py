@@ -1,20 +1,22 @@
 from __future__ import annotations
 
-import ctypes
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llvmlite import ir
 
 from sparkcode.model.blocks import F32
-from sparkcode.model.kernels.attend import exp
-from sparkcode.model.kernels.compiled import CompiledModule
-from sparkcode.model.kernels.instructions import AVX2
-from sparkcode.model.kernels.product import Kernel
-from sparkcode.model.kernels.vocabulary import FLOATS, Emitter
+from sparkcode.model.cache import BLOCK_TOKENS
+from sparkcode.model.kernels.attend import (
+    ATTEND_FIELDS,
+    CACHE_BLOCK,
+    LINE_BYTES,
+    MERGE_FIELDS,
+    MOST_ROWS,
+    SPLIT,
+    UNIT_FIELDS,
+)
+from tests.model.kernels.lines import Bench, Fields, Rounding
 from tests.model.kernels.scalar import needs_avx2
 from tests.model.test_ops import normal, slow_attention
 
@@ -22,74 +24,116 @@ pytestmark = needs_avx2
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
-    return Kernel(tmp_path_factory.mktemp("kernels"), threads=2, say=lambda _: None)
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.getbasetemp() / "kernels")
+
+
+def blocks_of(keys: F32, values: F32) -> list[F32]:
+    """[G, N, S] each -> cache blocks [2, 2, G, 32, S]; what is not held is no number."""
+    groups, positions, size = keys.shape
+    blocks = []
+    for first in range(0, positions, 32):
+        block = np.full((2, 2, groups, 32, size), np.nan, np.float32)
+        part = keys[:, first : first + 32]
+        block[1, 0, :, : part.shape[1]] = part
+        block[1, 1, :, : part.shape[1]] = values[:, first : first + 32]
+        blocks.append(block)
+    return blocks
+
+
+def attention(bench: Bench, q: F32, keys: F32, values: F32, *, tile: int = 1) -> F32:
+    """q [T, H, S], keys and values [G, N, S] -> [T, H * S], ``tile`` rows at a time."""
+    (rows, heads, size), (groups, positions, _) = q.shape, keys.shape
+    blocks = blocks_of(keys, values)
+    table = np.array([block.ctypes.data for block in blocks])
+    start, splits = positions - rows, (positions - 1) // SPLIT + 1
+    units = []
+    for first in range(0, rows, tile):
+        end = min(first + tile, rows)
+        for split in range((start + end - 1) // SPLIT + 1):
+            row = max(first, split * SPLIT - start)
+            units += [(row, end - row, table.ctypes.data, start + row, g, split) for g in
+                      range(groups)]  # fmt: skip
+    listed = np.array(units, np.int64)
+    assert listed.shape[1] == len(UNIT_FIELDS)
+    scaled = (q * np.float32(size**-0.5)).astype(np.float32)
+    partials = np.full((rows, splits, heads, size + 8), np.nan, np.float32)
+    scores = np.empty(bench.team.size * heads * MOST_ROWS * LINE_BYTES, np.uint8)
+    seen = np.arange(start, positions)
+    step: Fields = {
+        "rows": rows,
+        "attend_units": len(listed),
+        "units": listed,
+        "partials": partials,
+        "splits": splits,
+        "scores": scores,
+        "positions": seen,
+    }
+    fields: Fields = {
+        "q": scaled,
+        "q_stride": 4 * heads * size,
+        "layer": blocks[0].strides[0],
+        "groups": groups,
+        "shared": heads // groups,
+        "vectors": size // 8,
+        "values": blocks[0].strides[1],
+        "group_stride": blocks[0].strides[2],
+    }
+    bench.run("attend", ATTEND_FIELDS, fields, step=step, units="attend_units")
+    padded = -(-heads * size // 64) * 64
+    out = np.zeros((rows, padded), np.float32)
+    merge: Fields = {"out": out, "stride": 4 * padded, "heads": heads, "vectors": size // 8}
+    job = Rounding(rows, padded // 32)
+    bench.run("merge", MERGE_FIELDS, merge, step=step, units="rows", job=job)
+    if np.isfinite(out).all():
+        np.testing.assert_allclose(job.values(), out, atol=float(np.abs(out).max()) / 250)
+    return out[:, : heads * size]
 
 
 @given(
     st.integers(1, 20),
-    st.integers(0, 40),
+    st.integers(0, 70),
     st.integers(1, 3),
     st.integers(1, 7),
-    st.sampled_from([8, 24, 64, 6]),
+    st.sampled_from([8, 24, 64]),
     st.sampled_from([0.1, 1.0, 30.0]),
 )
 @settings(deadline=None)
 def test_attention_equals_its_definition(
-    kernel: Kernel, rows: int, before: int, groups: int, shared: int, size: int, spread: float
+    bench: Bench, rows: int, before: int, groups: int, shared: int, size: int, spread: float
 ) -> None:
     q = normal(rows, groups * shared, size) * np.float32(spread)
     keys, values = (normal(groups, before + rows, size, seed=seed) for seed in (1, 2))
-    found = kernel.attention(q, keys, values)
+    found = attention(bench, q, keys, values, tile=3)
     np.testing.assert_allclose(found, slow_attention(q, keys, values), atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [16, 64, 128])
-def test_a_row_does_not_depend_on_those_beside_it(kernel: Kernel, size: int) -> None:
-    q = normal(50, 6, size)
-    room = normal(2, 2, 100, size, seed=1)  # a cache that has places left
-    keys, values = room[0, :, :77], room[1, :, :77]
-    whole = kernel.attention(q, keys, values)
-    for row in range(50):
-        seen = 77 - 50 + row + 1
-        alone = kernel.attention(q[row : row + 1], keys[:, :seen], values[:, :seen])
-        np.testing.assert_array_equal(alone[0], whole[row])
-
-
-def test_arrays_may_lie_anyhow(kernel: Kernel) -> None:
-    q = normal(8, 3, 4)[..., :].transpose(1, 2, 0)  # [3, 4, 8], strided
-    keys = normal(8, 2, 9, seed=1).transpose(1, 2, 0)  # [2, 9, 8]
-    values = normal(2, 9, 16, seed=2)[..., ::2]
-    found = kernel.attention(q, keys, values)
+@pytest.mark.parametrize("positions", [SPLIT, SPLIT + 1, 3 * SPLIT + 5])
+def test_long_contexts_are_cut_and_joined(bench: Bench, positions: int) -> None:
+    q, keys, values = normal(7, 4, 16) * np.float32(3), *normal(2, 2, positions, 16, seed=1)
+    found = attention(bench, q, keys, values, tile=8)
     np.testing.assert_allclose(found, slow_attention(q, keys, values), atol=1e-5)
 
 
-def test_what_is_no_number_reaches_only_the_rows_that_see_it(kernel: Kernel) -> None:
+@pytest.mark.parametrize("size", [16, 64, 128])
+@pytest.mark.parametrize("positions", [77, SPLIT + 20])
+def test_a_row_does_not_depend_on_those_beside_it(bench: Bench, size: int, positions: int) -> None:
+    q, (keys, values) = normal(50, 6, size), normal(2, 2, positions, size, seed=1)
+    whole = attention(bench, q, keys, values, tile=8)
+    for row in range(0, 50, 7):
+        seen = positions - 50 + row + 1
+        alone = attention(bench, q[row : row + 1], keys[:, :seen], values[:, :seen])
+        np.testing.assert_array_equal(alone[0], whole[row])
+
+
+def test_what_is_no_number_reaches_only_the_rows_that_see_it(bench: Bench) -> None:
     q, keys, values = normal(3, 2, 8), normal(1, 3, 8, seed=1), normal(1, 3, 8, seed=2)
     values[0, 2] = np.nan
-    found = kernel.attention(q, keys, values)
+    found = attention(bench, q, keys, values)
     assert np.isfinite(found[:2]).all()
     assert np.isnan(found[2]).all()
 
 
-def test_exp_is_accurate_and_ends_in_zero(tmp_path: Path) -> None:
-    module = ir.Module("test")
-    e = Emitter(module, "test", 2)
-    source, out = e.arguments
-    e.store(exp(e, e.load(FLOATS, source)), out)
-    e.finish()
-    code = CompiledModule(
-        str(module), cpu=AVX2.cpu, folder=tmp_path, name="exp", say=lambda _: None
-    )
-    function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(code.address("test"))
-
-    def powers(x: F32) -> F32:
-        out = np.empty(8, np.float32)
-        function(x.ctypes.data, out.ctypes.data)
-        return out
-
-    for start in np.linspace(-86, 0, 500):
-        x = np.minimum(np.float32(start) + np.linspace(0, 0.2, 8, dtype=np.float32), 0)
-        np.testing.assert_allclose(powers(x), np.exp(x.astype(np.float64)), rtol=3e-7)
-    np.testing.assert_array_equal(powers(np.full(8, -1e30, np.float32)), np.zeros(8))
-    np.testing.assert_array_equal(powers(np.zeros(8, np.float32)), np.ones(8))
+def test_blocks_are_those_of_the_cache() -> None:
+    assert CACHE_BLOCK == BLOCK_TOKENS
+    assert SPLIT % CACHE_BLOCK == 0

@@ -23,7 +23,7 @@ kinds = st.sampled_from(sorted(LAYOUTS))
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> CompiledModule:
-    return load_kernels(AVX2, folder=tmp_path_factory.mktemp("kernels"), say=lambda _: None)
+    return load_kernels(AVX2, folder=tmp_path_factory.getbasetemp() / "kernels", say=lambda _: None)
 
 
 @given(kinds, st.integers(1, 4), st.integers(1, 3), st.integers(1, 64), st.integers(0, 99))

@@ -15,7 +15,7 @@ def test_the_text_is_the_same_each_time() -> None:
 def test_the_module_defines_what_is_called() -> None:
     defined = [name for name, f in emit_module().globals.items() if not f.is_declaration]
     products = [f"multiply_{kind}" for kind in ("q4", "q4k", "q5", "q6", "q8")]
-    assert defined == ["quantise", *products, "run", "attend"]
+    assert defined == ["quantise", *products, "run"]
 
 
 def test_no_operation_may_be_reordered_or_fused_but_where_it_says_so() -> None:
