@@ -267,6 +267,51 @@ def _mix(unit: _Unit, eights: Value) -> None:
     e.repeat(eights, (), eight)
 
 
+@dataclass(frozen=True, slots=True)
+class _Splits:
+    """One head's results over parts of the positions: a vector, its score and weight each."""
+
+    first: Value
+    count: Value
+    stride: Value  # bytes from one to the next
+    size: Value  # bytes of the vector
+
+    def merge(self, e: StepEmitter, target: Value, vectors: Value) -> None:
+        """Weigh them by the exponentials of their scores, and store the mean at ``target``."""
+        zero = e.constant(FLOATS, 0.0)
+
+        def largest(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+            behind = e.add(e.add(self.first, e.mul(split, self.stride)), self.size)
+            return (e.greater(e.splat(e.load(FLOAT, behind)), values[0]),)
+
+        (top,) = e.repeat(self.count, (e.constant(FLOATS, _NEVER),), largest)
+
+        def factor(split: Value) -> tuple[Value, Value]:
+            own = e.add(self.first, e.mul(split, self.stride))
+            score = e.splat(e.load(FLOAT, e.add(own, self.size)))
+            return own, exp(e, e.minus(score, top))
+
+        def total(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+            own, scale = factor(split)
+            weight = e.splat(e.load(FLOAT, e.add(own, self.size), 4))
+            return (e.fused(scale, weight, values[0]),)
+
+        (sums,) = e.repeat(self.count, (zero,), total)
+
+        def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
+            at = e.mul(c, _VECTOR_BYTES)
+
+            def add(split: Value, values: Sequence[Value]) -> Sequence[Value]:
+                own, scale = factor(split)
+                return (e.fused(scale, e.load(FLOATS, e.add(own, at)), values[0]),)
+
+            (result,) = e.repeat(self.count, (zero,), add)
+            e.store(e.over(result, sums), e.add(target, at))
+            return ()
+
+        e.repeat(vectors, (), vector)
+
+
 def emit_merge(module: ir.Module) -> ir.Function:
     """``merge(record, step)``: a row's splits to one result, rounded."""
     e = StepEmitter(module, "merge", 2)
@@ -284,39 +329,8 @@ def emit_merge(module: ir.Module) -> ir.Function:
         out = e.add(r["out"], e.mul(row, r["stride"]))
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
-            first = e.add(source, e.mul(m, head_bytes))
-            target = e.add(out, e.mul(m, size))
-
-            def largest(split: Value, values: Sequence[Value]) -> Sequence[Value]:
-                behind = e.add(e.add(first, e.mul(split, split_bytes)), size)
-                return (e.greater(e.splat(e.load(FLOAT, behind)), values[0]),)
-
-            (top,) = e.repeat(splits, (e.constant(FLOATS, _NEVER),), largest)
-
-            def factor(split: Value) -> tuple[Value, Value]:
-                own = e.add(first, e.mul(split, split_bytes))
-                score = e.splat(e.load(FLOAT, e.add(own, size)))
-                return own, exp(e, e.minus(score, top))
-
-            def total(split: Value, values: Sequence[Value]) -> Sequence[Value]:
-                own, scale = factor(split)
-                weight = e.splat(e.load(FLOAT, e.add(own, size), 4))
-                return (e.fused(scale, weight, values[0]),)
-
-            (sums,) = e.repeat(splits, (e.constant(FLOATS, 0.0),), total)
-
-            def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
-                at = e.mul(c, _VECTOR_BYTES)
-
-                def add(split: Value, values: Sequence[Value]) -> Sequence[Value]:
-                    own, scale = factor(split)
-                    return (e.fused(scale, e.load(FLOATS, e.add(own, at)), values[0]),)
-
-                (result,) = e.repeat(splits, (e.constant(FLOATS, 0.0),), add)
-                e.store(e.over(result, sums), e.add(target, at))
-                return ()
-
-            e.repeat(r["vectors"], (), vector)
+            parts = _Splits(e.add(source, e.mul(m, head_bytes)), splits, split_bytes, size)
+            parts.merge(e, e.add(out, e.mul(m, size)), r["vectors"])
             return ()
 
         e.repeat(r["heads"], (), head)

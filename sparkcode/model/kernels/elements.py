@@ -12,7 +12,7 @@ activations lie as the products want them, in tiles: ``job`` is the product's ow
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -138,7 +138,6 @@ def emit_rope(module: ir.Module, style: str) -> ir.Function:
     r, s = e.fields(record, ROPE_FIELDS), e.fields(step, STEP_FIELDS)
     scale = e.splat(e.float_at(record, ROPE_FIELDS, "scale"))
     head_bytes = e.mul(r["vectors"], 32)
-    half_bytes = e.mul(r["vectors"], 16)
     heads = e.mul(r["groups"], r["shared"])
 
     def unit(index: Value) -> None:
@@ -153,21 +152,12 @@ def emit_rope(module: ir.Module, style: str) -> ir.Function:
             return e.plus(e.load(FLOATS, e.add(source, at)), e.load(FLOATS, e.add(r["bias"], at)))
 
         def turn(head: Value, out: Value, factor: Value) -> None:
-            first = e.mul(head, head_bytes)
+            turned = _turned(e, style, biased, e.mul(head, head_bytes), head_bytes)
 
             def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
                 at = e.mul(c, 32)
-                own = biased(e.add(first, at))
-                if style == "neox":
-                    _, other = e.divide(e.add(at, half_bytes), head_bytes)
-                    partner = biased(e.add(first, other))
-                else:
-                    partner = e.neighbours(own)
-                turned = e.plus(
-                    e.times(own, e.load(FLOATS, e.add(cos, at))),
-                    e.times(partner, e.load(FLOATS, e.add(sin, at))),
-                )
-                e.store(e.times(turned, factor), e.add(out, at))
+                angles = [e.load(FLOATS, e.add(table, at)) for table in (cos, sin)]
+                e.store(e.times(turned(at, *angles), factor), e.add(out, at))
                 return ()
 
             e.repeat(r["vectors"], (), vector)
@@ -189,6 +179,24 @@ def emit_rope(module: ir.Module, style: str) -> ir.Function:
 
     each_unit(e, record, s["row_groups"], unit)
     return e.function
+
+
+def _turned(
+    e: StepEmitter, style: str, load: Callable[[Value], Value], first: Value, size: Value
+) -> Callable[[Value, Value, Value], Value]:
+    """Rotates a head of ``size`` bytes at ``first``: (offset, cos, sin) -> 8 components."""
+    half, _ = e.divide(size, e.whole(2))
+
+    def vector(at: Value, cos: Value, sin: Value) -> Value:
+        own = load(e.add(first, at))
+        if style == "neox":
+            _, other = e.divide(e.add(at, half), size)
+            partner = load(e.add(first, other))
+        else:
+            partner = e.neighbours(own)
+        return e.plus(e.times(own, cos), e.times(partner, sin))
+
+    return vector
 
 
 def emit_gate(module: ir.Module) -> ir.Function:

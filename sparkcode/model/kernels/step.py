@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -36,6 +35,7 @@ from sparkcode.model.kernels.attend import (
     emit_attend,
     emit_merge,
 )
+from sparkcode.model.kernels.buffers import ACTIVATION_BYTES, StepBuffers, StepLayer, StepWeights
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.elements import (
     GATE_FIELDS,
@@ -57,12 +57,11 @@ from sparkcode.model.kernels.program import (
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
 from sparkcode.model.kernels.vocabulary import LANES
-from sparkcode.model.layers import PRODUCTS, inverse_frequencies
+from sparkcode.model.layers import inverse_frequencies
 from sparkcode.model.ops import rope_angles
 from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Segment
-from sparkcode.model.weights import ModelConfig
 
 I64Array = npt.NDArray[np.int64]
 
@@ -81,7 +80,6 @@ _ENDS = (
     FIELD_BYTES * PART_FIELDS.index("done"),
     FIELD_BYTES * PART_FIELDS.index("groups"),
 )
-_ACTIVATION_BYTES = BLOCK + 4 + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,94 +103,11 @@ def emit_step(module: ir.Module) -> ir.Module:
     return module
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Weights of one block; vectors are padded with zeros to whole pairs of blocks."""
-
-    attn_norm: F32
-    qkv: tuple[PackedMatrix, ...]
-    bias: F32
-    output: tuple[PackedMatrix, ...]
-    ffn_norm: F32
-    gate_up: tuple[PackedMatrix, ...]
-    down: tuple[PackedMatrix, ...]
-
-
-class _Model:
-    """A packed file's weights, checked and mapped. Raises WeightsError for a damaged tensor."""
-
-    def __init__(self, packed: PackedFile) -> None:
-        self.config = config = packed.header.config
-        head = "token_embd" if config.tied_head else "output"
-        names = [head]
-        for index in range(config.num_layers):
-            names += [f"blk.{index}.{name}" for product in PRODUCTS for name in product]
-        with ThreadPoolExecutor() as pool:
-            made = pool.map(lambda name: packed.matrix(f"{name}.weight"), names)
-            matrices = dict(zip(names, made, strict=True))
-        self.head = (matrices[head],)
-        self.output_norm = _padded(packed.vector("output_norm.weight"))
-        self.layers = [self._layer(packed, index, matrices) for index in range(config.num_layers)]
-
-    def _layer(
-        self, packed: PackedFile, index: int, matrices: Mapping[str, PackedMatrix]
-    ) -> _Layer:
-        prefix = f"blk.{index}."
-        qkv, output, gate_up, down = (
-            tuple(matrices[prefix + name] for name in product) for product in PRODUCTS
-        )
-        bias = np.zeros(sum(part.shape[0] for part in qkv), np.float32)
-        if self.config.qkv_bias:
-            bias = np.concatenate([packed.vector(f"{prefix}{name}.bias") for name in PRODUCTS[0]])
-        return _Layer(
-            _padded(packed.vector(prefix + "attn_norm.weight")),
-            qkv,
-            bias,
-            output,
-            _padded(packed.vector(prefix + "ffn_norm.weight")),
-            gate_up,
-            down,
-        )
-
-
-class _Buffers:
-    """Memory for the rows of a step. Columns of padding are zero."""
-
-    def __init__(self, config: ModelConfig, rows: int, padded_head: int) -> None:
-        heads = config.num_heads * config.head_size
-        hidden, gated, attended = (
-            _whole(size) for size in (config.hidden_size, config.intermediate_size, heads)
-        )
-        columns = heads + 2 * config.kv_size
-        self.x, self.y = (np.zeros((rows, hidden), np.float32) for _ in range(2))
-        self.nothing = np.zeros(hidden, np.float32)
-        self.qkv = np.zeros((rows, columns), np.float32)
-        self.q = np.zeros((rows, heads), np.float32)
-        self.attended = np.zeros((rows, attended), np.float32)
-        self.gate_up = np.zeros((rows, 2 * gated), np.float32)
-        self.cos, self.sin = (np.zeros((rows, config.head_size), np.float32) for _ in range(2))
-        self.order = np.arange(rows)
-        self.picked, self.places, self.positions = (np.zeros(rows, np.int64) for _ in range(3))
-        sizes = {"qkv": hidden, "output": attended, "gate_up": hidden, "down": gated}
-        self.rounded = {
-            name: np.zeros(rows * size // BLOCK * _ACTIVATION_BYTES, np.uint8)
-            for name, size in {**sizes, "head": hidden}.items()
-        }
-        self.blocks = {name: size // BLOCK for name, size in {**sizes, "head": hidden}.items()}
-        self.strides = {
-            "qkv": self.qkv.strides[0],
-            "output": self.y.strides[0],
-            "gate_up": self.gate_up.strides[0],
-            "down": self.y.strides[0],
-            "head": 4 * padded_head,
-        }
-
-
 class _Writer:
     """Writes the program of a model into buffers."""
 
     def __init__(
-        self, model: _Model, functions: Mapping[str, int], buffers: _Buffers, threads: int
+        self, model: StepWeights, functions: Mapping[str, int], buffers: StepBuffers, threads: int
     ) -> None:
         self._model, self._functions, self._b = model, functions, buffers
         self._config, self._threads = model.config, threads
@@ -216,7 +131,7 @@ class _Writer:
         self.logits = self._product("head", self._model.head, None, (0,))
         return self._w.finish()
 
-    def _attention(self, index: int, layer: _Layer) -> None:
+    def _attention(self, index: int, layer: StepLayer) -> None:
         config, b = self._config, self._b
         columns = [0, config.num_heads * config.head_size]
         columns.append(columns[1] + config.kv_size)
@@ -312,7 +227,7 @@ class _Writer:
 
     def _job(self, name: str) -> Place:
         memory, blocks = self._b.rounded[name], self._b.blocks[name]
-        room = len(memory) // _ACTIVATION_BYTES
+        room = len(memory) // ACTIVATION_BYTES
         codes = memory.ctypes.data
         scales = codes + room * BLOCK
         return self._w.record(
@@ -336,7 +251,7 @@ class StepRunner:
 
         Raises WeightsError where a tensor fails its checksum.
         """
-        self._model, self._functions, self._team = _Model(packed), functions, team
+        self._model, self._functions, self._team = StepWeights(packed), functions, team
         self._walk = ctypes.CFUNCTYPE(None, ctypes.c_int64)(functions.addresses["walk"])
         self._config = config = self._model.config
         self._frequencies = inverse_frequencies(config)
@@ -352,7 +267,7 @@ class StepRunner:
 
     def _prepare(self, rows: int) -> None:
         self._capacity = rows
-        self._buffers = _Buffers(self._config, rows, self._padded_head)
+        self._buffers = StepBuffers(self._config, rows, self._padded_head)
         self._writer = _Writer(
             self._model, self._functions.addresses, self._buffers, self._team.size
         )
@@ -443,12 +358,3 @@ class StepRunner:
 
 def _call(function: Callable[[int], None], argument: int, held: object) -> None:
     function(argument)
-
-
-def _whole(columns: int) -> int:
-    """Columns padded to whole pairs of blocks."""
-    return -(-columns // COLUMNS) * COLUMNS
-
-
-def _padded(vector: F32) -> F32:
-    return np.pad(vector, (0, -len(vector) % COLUMNS))
