@@ -90,7 +90,7 @@ def serve(
     \b
     The first line on stdout says where, once connections are accepted:
       {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine": "spark",
-       "model": "qwen2.5-coder-0.5b", "pid": 4711}
+       "model": "qwen2.5-coder-1.5b", "pid": 4711}
     """
     files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)

@@ -14,7 +14,7 @@ from typing import Final
 
 from sparkcode.errors import UsageError
 
-DEFAULT_MODEL: Final = "qwen2.5-coder-0.5b"
+DEFAULT_MODEL: Final = "qwen2.5-coder-1.5b"
 """What runs when no model is named."""
 
 ALIASES: Final[Mapping[str, str]] = {"spark": DEFAULT_MODEL}

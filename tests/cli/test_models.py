@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the group on a catalogue whose default is one tiny model, with an empty cache."""
-    other = "qwen2.5-coder-1.5b"
+    other = "qwen2.5-coder-0.5b"
     known = {catalogue.DEFAULT_MODEL: ENTRY, other: catalogue.find_entry(other)}
     monkeypatch.setattr(catalogue, "load_catalogue", lambda: known)
     monkeypatch.setenv("SPARKCODE_CACHE", str(tmp_path / "cache"))
@@ -45,7 +45,7 @@ def test_list(run: Run, tmp_path: Path, mine: Path) -> None:
     first, second = run("list").stdout.splitlines()
     assert first.split()[:5] == ["tiny", "0", "MB", "present", "Apache-2.0"]
     assert str(cached(tmp_path)) in first
-    assert second.split()[:5] == ["qwen2.5-coder-1.5b", "1,117", "MB", "absent", "Apache-2.0"]
+    assert second.split()[:5] == ["qwen2.5-coder-0.5b", "491", "MB", "absent", "Apache-2.0"]
 
 
 def test_list_marks_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_pull_if_absent(run: Run, mine: Path) -> None:
 
 
 def test_pull_from_one_file_for_two_models(run: Run, mine: Path) -> None:
-    result = run("pull", "spark", "qwen2.5-coder-1.5b", "--from", str(mine))
+    result = run("pull", "spark", "qwen2.5-coder-0.5b", "--from", str(mine))
     assert isinstance(result.exception, UsageError)
     assert "is one file, but 2 models are named" in str(result.exception)
 
@@ -120,10 +120,10 @@ def test_verify(run: Run, tmp_path: Path, mine: Path) -> None:
 def test_verify_finds_damage(run: Run, tmp_path: Path, mine: Path, damage: bytes) -> None:
     run("pull", "--from", str(mine))
     cached(tmp_path).write_bytes(damage)
-    result = run("verify", "spark", "qwen2.5-coder-1.5b")
+    result = run("verify", "spark", "qwen2.5-coder-0.5b")
     assert isinstance(result.exception, WeightsError)
     assert result.exception.exit_code == 1
-    assert "tiny is damaged, qwen2.5-coder-1.5b is absent" in str(result.exception)
+    assert "tiny is damaged, qwen2.5-coder-0.5b is absent" in str(result.exception)
     assert [line.split()[1] for line in result.stdout.splitlines()] == ["damaged:", "absent:"]
 
 
