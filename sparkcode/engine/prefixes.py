@@ -17,7 +17,7 @@ from sparkcode.model.cache import KVCache
 
 MAX_BYTES: Final = 256 << 20
 """Keys and values that are kept for later; the newest cache may be larger by itself."""
-MAX_CACHES: Final = 32
+MAX_CACHES: Final = 16
 """Caches that are kept: each is compared with every prompt."""
 _STRIDE: Final = 128
 

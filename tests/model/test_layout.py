@@ -7,7 +7,7 @@ from sparkcode.model.ggml import EXACT_KINDS, READABLE
 from sparkcode.model.layout import Role, kind_of, role_of
 from sparkcode.model.rounding import rounded_kind
 
-ROLES: tuple[Role, ...] = ("head", "down", "other")
+ROLES: tuple[Role, ...] = ("head", "other")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ ROLES: tuple[Role, ...] = ("head", "down", "other")
     [
         ("output.weight", "head"),
         ("token_embd.weight", "other"),
-        ("blk.3.ffn_down.weight", "down"),
+        ("blk.3.ffn_down.weight", "other"),
         ("blk.3.ffn_up.weight", "other"),
         ("blk.3.attn_output.weight", "other"),
     ],

@@ -40,6 +40,7 @@ from sparkcode.model.kernels.unpack import (
     LAYOUTS,
     SCRATCH_BYTES,
     VECTORS,
+    Layout,
     PackedBlock,
     RecordKind,
     ScratchBlock,
@@ -177,6 +178,7 @@ def _few_rows(
     def add(
         record: Value, first: Value, block: Value | int, totals: Sequence[Value]
     ) -> Sequence[Value]:
+        _ask_ahead(e, layout, record, block)
         source = PackedBlock(e, kind, record, block)
         rows = x.after(e, e.mul(e.add(first, block), size))
         dots = _dots(e, kind, source, rows, size)
@@ -219,6 +221,7 @@ def _rows(
         record = _record(e, records, index)
 
         def unpack(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+            _ask_ahead(e, layout, record, n)
             write_scratch(PackedBlock(e, records.kind, record, n), e.at(scratch, n, SCRATCH_BYTES))
             return ()
 
@@ -298,12 +301,16 @@ def _add(e: Wide, source: Source, x: _Activations, half: int, dot: Dot, total: V
 
 
 def _record(e: Wide, records: _Records, index: Value) -> Value:
-    """Address of a record, while those further on are asked for."""
-    nbytes = LAYOUTS[records.kind].nbytes
-    record = e.add(records.start, e.mul(index, nbytes))
-    for line in range(0, nbytes, _CACHE_LINE_BYTES):
-        e.prefetch(record, _PREFETCH_BYTES + line)
-    return record
+    """Address of a record."""
+    return e.add(records.start, e.mul(index, LAYOUTS[records.kind].nbytes))
+
+
+def _ask_ahead(e: Wide, layout: Layout, record: Value, block: Value | int) -> None:
+    """Ask for a block's share of the lines that come later."""
+    share = -(-layout.nbytes // (layout.blocks * _CACHE_LINE_BYTES)) * _CACHE_LINE_BYTES
+    start = e.at(record, block, share)
+    for line in range(0, share, _CACHE_LINE_BYTES):
+        e.prefetch(start, _PREFETCH_BYTES + line)
 
 
 def emit_run(module: ir.Module) -> ir.Function:
