@@ -27,9 +27,7 @@ class Answer:
     total_seconds: float
     tokens: int
     passes: int
-    """Steps that brought tokens."""
-    first_tokens: int
-    """Tokens of the first such step."""
+    """Forward passes after the one that ended the prompt and brought the first token."""
 
 
 def run_request(
@@ -37,30 +35,31 @@ def run_request(
 ) -> Answer:
     """Pull a whole answer and time it."""
     began = now = first = timer()
-    tokens = passes = first_tokens = 0
+    tokens = passes = 0
     for step in engine.generate(request):
         now = timer()
-        if step.tokens and not passes:
-            first, first_tokens = now, step.tokens
+        if step.tokens and not tokens:
+            first = now
         tokens += step.tokens
-        passes += step.tokens > 0
-    return Answer(first - began, now - began, tokens, passes, first_tokens)
+        passes = step.usage.passes if step.usage else passes
+    return Answer(first - began, now - began, tokens, passes)
 
 
 def decode_rate(answers: Sequence[Answer]) -> float:
-    """Tokens a second after each answer's first step, all answers together; 0 when there are none.
+    """Tokens a second after each answer's first, all answers together; 0 when there are none.
 
     The time is that of decoding, drafting, verifying and writing the patch.
     """
     seconds = sum(answer.total_seconds - answer.ttft_seconds for answer in answers)
-    tokens = sum(answer.tokens - answer.first_tokens for answer in answers)
+    tokens = sum(max(0, answer.tokens - 1) for answer in answers)
     return tokens / seconds if seconds > 0 else 0.0
 
 
 def accepted_length(answers: Sequence[Answer]) -> float:
-    """Tokens a forward pass brought on average; 0 when there was none."""
+    """Tokens a forward pass brought on average, the first of each answer left out; 0 without."""
     passes = sum(answer.passes for answer in answers)
-    return sum(answer.tokens for answer in answers) / passes if passes else 0.0
+    tokens = sum(max(0, answer.tokens - 1) for answer in answers)
+    return tokens / passes if passes else 0.0
 
 
 def second_edit_ttft(
@@ -93,9 +92,10 @@ def throughput(
     while running:
         left: list[Generator[Step, None, None]] = []
         for steps in running:
-            step = next(steps, None)
-            if step is not None:
+            while step := next(steps, None):
                 tokens += step.tokens
-                left.append(steps)
+                if not step.more:
+                    left.append(steps)
+                    break
         running = left
     return tokens / (timer() - began)

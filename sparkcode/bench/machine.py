@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import platform
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from sparkcode import __version__
 from sparkcode.config import cache_root
@@ -39,10 +37,7 @@ class Target:
 
     def engine(self, *, speculate: bool) -> SparkEngine:
         """A fresh engine on the model: no cache of an earlier request."""
-        options: dict[str, Any] = {"name": self.name}
-        if "speculate" in inspect.signature(SparkEngine.__init__).parameters:
-            options["speculate"] = speculate
-        return SparkEngine(self.model, load_profile(), **options)
+        return SparkEngine(self.model, load_profile(), name=self.name, speculate=speculate)
 
 
 def load_target(name: str, threads: int, say: Callable[[str], None]) -> Target:

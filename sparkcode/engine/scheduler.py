@@ -79,13 +79,22 @@ class Scheduler:
     """Runs passes for all seats. ``timer`` gives wall seconds.
 
     With ``exact`` a row's logits do not depend on the others of its pass. Without, answers would
-    depend on who else is being answered: then each seat's passes are its own.
+    depend on who else is being answered: then each seat's passes are its own. Without ``drafts``
+    every answer is decoded token by token.
     """
 
-    def __init__(self, model: Batched, timer: Callable[[], float], *, exact: bool = True) -> None:
+    def __init__(
+        self,
+        model: Batched,
+        timer: Callable[[], float],
+        *,
+        exact: bool = True,
+        drafts: bool = True,
+    ) -> None:
         self._model = model
         self._timer = timer
         self._exact = exact
+        self._drafts = drafts and exact
         self._seats: list[Seat] = []
         self.costs = PassCosts()
 
@@ -106,7 +115,7 @@ class Scheduler:
 
     def draft_room(self) -> int:
         """Tokens that each answer may draft so that all of them fit one pass."""
-        return max(0, MAX_ROWS // max(1, self.answering) - 1) if self._exact else 0
+        return max(0, MAX_ROWS // max(1, self.answering) - 1) if self._drafts else 0
 
     def cost(self, rows: int) -> float:
         """What a pass costs when each answer brings ``rows``, on an arbitrary scale."""

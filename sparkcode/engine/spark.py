@@ -76,13 +76,15 @@ class SparkEngine:
         *,
         name: str = "",
         timer: Callable[[], float] = time.perf_counter,
+        speculate: bool = True,
     ) -> None:
+        """``speculate`` says whether tokens are guessed and verified several at once."""
         self._model = model
         self._profile = profile
         self._name = name or model.name
         self._timer = timer
         self._caches = PrefixCaches(model.new_cache)
-        self._scheduler = Scheduler(model, timer, exact=model.exact)
+        self._scheduler = Scheduler(model, timer, exact=model.exact, drafts=speculate)
 
     @classmethod
     def load(

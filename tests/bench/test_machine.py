@@ -14,7 +14,7 @@ from sparkcode.bench.machine import (
     versions,
     weight_bytes,
 )
-from sparkcode.engine.spark import SparkEngine
+from tests.bench.support import EDIT
 from tests.model.tiny import TinyModel
 
 
@@ -24,21 +24,13 @@ def test_loading_by_path(target: Target) -> None:
     assert found.bytes_per_token in (target.bytes_per_token, 4 * found.bytes_per_token)
 
 
-def test_an_engine_is_told_whether_to_draft(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[object] = []
-
-    class Drafting(SparkEngine):
-        def __init__(self, *args: object, speculate: bool = True, **options: object) -> None:
-            made.append(speculate)
-
-    monkeypatch.setattr(machine, "SparkEngine", Drafting)
-    for speculate in (True, False):
-        target.engine(speculate=speculate)
-    assert made == [True, False]
-    monkeypatch.undo()
-    assert target.engine(speculate=False).info.model == "tiny"
+@pytest.mark.parametrize("speculate", [True, False])
+def test_an_engine_is_told_whether_to_draft(target: Target, speculate: bool) -> None:
+    engine = target.engine(speculate=speculate)
+    assert engine.info.model == "tiny"
+    *_, last = engine.generate(EDIT.request(limit=40))
+    assert last.usage is not None
+    assert (last.usage.drafted_tokens > 0) == speculate
 
 
 def test_bytes_that_a_token_reads(

@@ -173,3 +173,7 @@ def test_shares_are_fair_and_use_the_budget(wanted: list[int], budget: int) -> N
     full = [want for got, want in zip(parts, wanted, strict=True) if got == want]
     cut = [got for got, want in zip(parts, wanted, strict=True) if got < want]
     assert not full or not cut or min(cut) >= min(max(full), budget // len(wanted))
+
+
+def test_drafts_can_be_left_out() -> None:
+    assert Scheduler(Recorder(), lambda: 0.0, drafts=False).draft_room() == 0
