@@ -9,8 +9,8 @@ files that are meant to be quick, and get 8.
 Measured on 2,080 tokens of Python, ``argparse`` / ``tarfile`` of the standard library, against the
 same file's weights in float32: bytes of weights that a token reads, rise of the negative
 log-likelihood per token, and how often the likeliest token is the same. A layout has to hold 0.5 %
-and 97 %. The kinds are those of
-Q6_K (Q4_K stays as it is) and of the head, the models Qwen2.5-Coder as Q4_K_M:
+and 97 %. The kinds are those of Q6_K (Q4_K stays as it is) and of the head; the models are
+Qwen2.5-Coder as Q4_K_M. Five bits for Q6_K would do for the 1.5B but not for the 0.5B:
 
 ====  ===========  =============  ================  ==============
       kinds        million bytes  likelihood, %     same token, %
@@ -27,7 +27,7 @@ Q6_K (Q4_K stays as it is) and of the head, the models Qwen2.5-Coder as Q4_K_M:
 
 The 0.5B's head is Q8_0; "Q4_K" is the embedding's matrix used as the head. The rows in bold are
 what is packed, run by the AVX2 kernels, which round activations to 8 bit; the others were computed
-in float32 (one figure: ``argparse`` alone).
+in float32 (the first figures of "q6, q6" with activations rounded). One figure: ``argparse`` alone.
 """
 
 from __future__ import annotations
