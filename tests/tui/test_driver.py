@@ -88,11 +88,12 @@ def terminal(*command: str, cwd: Path | None = None) -> Iterator[Terminal]:
         command, stdin=slave, stdout=slave, stderr=slave, cwd=cwd, env=env, start_new_session=True
     ) as process:
         os.close(slave)
+        screen = Terminal(master, process)
         try:
-            yield Terminal(master, process)
+            yield screen
         finally:
             process.kill()
-            os.close(master)
+            os.close(screen.master)
 
 
 def test_a_lone_escape_and_an_arrow_are_told_apart() -> None:
@@ -214,10 +215,10 @@ def test_nothing_outlives_the_terminal(tmp_path: Path, script: Path, moment: byt
         screen.send(b"early")
         screen.wait_for(moment, 60)
         engines = children(screen.process.pid)
-        os.close(screen.master)
+        hung_up, screen.master = screen.master, os.open(os.devnull, os.O_RDONLY)
+        os.close(hung_up)
         screen.process.wait(30)
         assert not [pid for pid in engines if Path(f"/proc/{pid}/cmdline").exists()]
-        screen.master = os.open(os.devnull, os.O_RDONLY)
 
 
 def test_a_signal_restores_the_terminal(tmp_path: Path) -> None:
