@@ -10,12 +10,13 @@ imported; the command line sets it to 25 before that, unless the user has chosen
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
 import sys
 from codecs import getincrementaldecoder
-from typing import Final
+from typing import Any, Final, TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.app import App
@@ -31,6 +32,27 @@ HUNG_UP: Final = 128 + signal.SIGHUP
 """Exit status of a screen whose terminal went away."""
 
 _READ_BYTES: Final = 4096
+
+
+class _Paper:
+    """Where the screen is painted; what a terminal that is gone would refuse is dropped.
+
+    An error would end Textual's writing thread, and then whoever paints waits for it for ever.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
 
 
 class QuickEscapeDriver(LinuxDriver):
@@ -52,6 +74,7 @@ class QuickEscapeDriver(LinuxDriver):
         error, output = sys.__stderr__, sys.__stdout__
         if output is not None and output.isatty() and not (error and error.isatty()):
             self._file = output
+        self._file = cast(Any, _Paper(cast(TextIO, self._file)))
 
     def run_input_thread(self) -> None:
         """Read keys until the driver stops; runs on the input thread."""

@@ -134,7 +134,8 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Listener, int]]:
 
         driver = asyncio.run(make())
         driver.keys = []
-        assert driver._file is near
+        assert driver._file
+        assert driver._file.fileno() == near.fileno()
         yield driver, master
         os.close(master)
     for number, handler in before.items():
