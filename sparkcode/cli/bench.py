@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from sparkcode.cli.evaluated import configured_model, say
+from sparkcode.cli.evaluated import (
+    configured_model,
+    json_option,
+    model_option,
+    peer_python_option,
+    say,
+    threads_option,
+)
 
 
 @click.group("bench")
@@ -17,8 +24,8 @@ def bench() -> None:
 
 
 @bench.command("engine")
-@click.option("--model", metavar="NAME|PATH", help="A known model or a GGUF file.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
+@model_option
+@threads_option
 @click.option(
     "--context",
     type=click.IntRange(1),
@@ -40,13 +47,8 @@ def bench() -> None:
     help="Edits to run instead of the built-in ones.",
 )
 @click.option("--peer/--no-peer", default=True, help="Measure llama.cpp in turn with us.")
-@click.option(
-    "--peer-python",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A Python that has llama-cpp-python; default: this one.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@peer_python_option
+@json_option
 def engine(
     *, edits: Path | None, peer: bool, peer_python: Path | None, as_json: bool, **flags: Any
 ) -> int:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparkcode.cli.evaluated import configured_model, say
+from sparkcode.cli.evaluated import (
+    configured_model,
+    json_option,
+    model_option,
+    peer_python_option,
+    say,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from sparkcode.bench.text import TextScore
@@ -21,21 +28,16 @@ def evaluate() -> None:
 
 @evaluate.command("text")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", metavar="NAME|PATH", help="A known model or a GGUF file.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
+@model_option
+@threads_option
 @click.option(
     "--against",
     type=click.Choice(["numpy"]),
     help="Also with this kernel: its NLL, and how often both choose the same token.",
 )
 @click.option("--peer/--no-peer", default=False, help="Also llama.cpp's NLL of the same tokens.")
-@click.option(
-    "--peer-python",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A Python that has llama-cpp-python; default: this one.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@peer_python_option
+@json_option
 def text(
     file: Path, *, model: str | None, threads: int | None, as_json: bool, **others: Any
 ) -> int:

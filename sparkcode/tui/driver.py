@@ -34,7 +34,7 @@ HUNG_UP: Final = 128 + signal.SIGHUP
 _READ_BYTES: Final = 4096
 
 
-class _Paper:
+class Paper:
     """Where the screen is painted; what a terminal that is gone would refuse is dropped.
 
     An error would end Textual's writing thread, and then whoever paints waits for it for ever.
@@ -51,7 +51,7 @@ class _Paper:
         with contextlib.suppress(OSError):
             self._file.flush()
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
 
@@ -74,7 +74,7 @@ class QuickEscapeDriver(LinuxDriver):
         error, output = sys.__stderr__, sys.__stdout__
         if output is not None and output.isatty() and not (error and error.isatty()):
             self._file = output
-        self._file = cast(Any, _Paper(cast(TextIO, self._file)))
+        self._file = cast(Any, Paper(cast(TextIO, self._file)))
 
     def run_input_thread(self) -> None:
         """Read keys until the driver stops; runs on the input thread."""

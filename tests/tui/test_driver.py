@@ -24,7 +24,7 @@ from textual import events
 from textual.app import App
 from textual.message import Message
 
-from sparkcode.tui.driver import HUNG_UP, QuickEscapeDriver
+from sparkcode.tui.driver import HUNG_UP, Paper, QuickEscapeDriver
 
 PROGRAM = """
 import asyncio, os, sys
@@ -206,6 +206,19 @@ def test_the_program_answers_leaves_and_takes_its_engine_along(
         assert b"\x1b[?1049l" in screen.output
         assert b"\x1b[?25h" in screen.output
         assert not Path(f"/proc/{engines[0]}/cmdline").exists()
+
+
+def test_painting_on_a_terminal_that_is_gone_is_no_error() -> None:
+    """An error here ends the writing thread, and the screen then waits for it while it starts."""
+    master, slave = pty.openpty()
+    with open(slave, "w") as far:
+        paper = Paper(far)
+        assert paper.isatty()
+        os.close(master)
+        with pytest.raises(OSError, match="Input/output error"):
+            os.write(slave, b"x")
+        paper.write("x" * 10_000)
+        paper.flush()
 
 
 @pytest.mark.parametrize("moment", [rb"\x1b\[\?1049h", b"early", "● ready".encode()])
