@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 
 from sparkcode.model.blocks import BLOCK, F32
+from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.layers import PRODUCTS
 from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
-ACTIVATION_BYTES: Final = BLOCK + 4 + 4
-"""Codes, scale and sums of a block of activations."""
+ACTIVATION_BYTES: Final = BLOCK + FACTORS_BYTES + 4
+"""Codes, factors and pair sums of a block of activations."""
 
 
 @dataclass(frozen=True, slots=True)

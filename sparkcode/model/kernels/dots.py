@@ -25,9 +25,12 @@ from sparkcode.model.kernels.wide import Wide
 class Dot:
     """One half's sums with one row of activations, while its vectors pass."""
 
-    def __init__(self, e: Wide, kind: RecordKind, sums: Value) -> None:
-        """``sums``: address of the activations' pair sums."""
-        self._e, self._kind, self._sums = e, kind, sums
+    def __init__(self, e: Wide, kind: RecordKind, sums: Value, *, ordered: bool) -> None:
+        """``sums``: address of the activations' pair sums.
+
+        Many sums at once fill the registers: they have to be made ``ordered`` as they are taken.
+        """
+        self._e, self._kind, self._sums, self._ordered = e, kind, sums, ordered
         self._short: Value | None = None
         self._total: Value | None = None
         if e.isa.dot != "maddubs":
@@ -50,15 +53,18 @@ class Dot:
         if self._kind == "q5" and number == 0:
             word = e.cast(e.broadcast(I32, self._sums), e.shorts)
             products = e.minus(products, e.times_power(word, 4))
-        self._short = products if self._short is None else e.plus(e.pinned(self._short), products)
+        self._short = self._plus(self._short, products)
         if self._kind == "q6" and number % 2:
             self._add(e.pair_sums(self._short))
             self._short = None
 
     def _add(self, ints: Value) -> None:
-        self._total = (
-            ints if self._total is None else self._e.plus(self._e.pinned(self._total), ints)
-        )
+        self._total = self._plus(self._total, ints)
+
+    def _plus(self, total: Value | None, more: Value) -> Value:
+        if total is None:
+            return more
+        return self._e.plus(self._e.pinned(total, ordered=self._ordered), more)
 
     def result(self) -> Value:
         """The products with ``c - zero``, as floats."""

@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
-from sparkcode.model.kernels.quantise import quantise_block
+from sparkcode.model.kernels.quantise import FACTORS_BYTES, quantise_block
 from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
 from sparkcode.model.kernels.vocabulary import FLOATS, I64, LANES, Value
 
@@ -66,16 +66,16 @@ class Rounded:
         self._count = e.smaller(e.sub(j["rows"], first), TILE_ROWS)
         start = e.add(before, own)
         self._codes = e.add(j["codes"], e.mul(start, BLOCK))
-        self._scales = e.add(j["scales"], e.mul(start, 4))
+        self._factors = e.add(j["factors"], e.mul(start, FACTORS_BYTES))
         self._sums = e.add(j["sums"], e.mul(start, 4))
 
     def put(self, block: Value, values: Sequence[Value]) -> None:
         """Round 32 floats into place."""
         e = self._e
         number = e.mul(block, self._count)
-        scale, total = quantise_block(e, values, e.add(self._codes, e.mul(number, BLOCK)))
-        e.store(scale, e.add(self._scales, e.mul(number, 4)))
-        e.store(total, e.add(self._sums, e.mul(number, 4)))
+        codes = e.add(self._codes, e.mul(number, BLOCK))
+        factors = e.add(self._factors, e.mul(number, FACTORS_BYTES))
+        quantise_block(e, values, codes, factors, e.add(self._sums, e.mul(number, 4)))
 
 
 def emit_norm(module: ir.Module) -> ir.Function:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
+from sparkcode.model.kernels.buffers import ACTIVATION_BYTES
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.loading import load_kernels
+from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.kernels.step import (
     CHUNK_BYTES,
     HEAD_SIZE_UNIT,
@@ -29,8 +31,6 @@ from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
 from sparkcode.model.transformer import Runner
 
-_ACTIVATION_BYTES = BLOCK + 4 + 4
-"""Codes, scale and sum of a block."""
 _OUT = PART_FIELDS.index("out")
 
 
@@ -110,21 +110,25 @@ class PackedProduct:
         return y if self._keep is None else y[:, self._keep]
 
     def _quantised(self, x: F32) -> tuple[U8, tuple[int, int, int]]:
-        """Activations as tiles: memory, and in it the addresses of codes, scales and sums."""
+        """Activations as tiles: memory, and in it the addresses of codes, factors and sums."""
         x = np.ascontiguousarray(x, np.float32)
         (rows, columns), blocks = x.shape, self._blocks
         if columns != blocks * BLOCK:
             x = np.pad(x, ((0, 0), (0, blocks * BLOCK - columns)))
-        memory = np.empty(rows * blocks * _ACTIVATION_BYTES, np.uint8)
+        memory = np.empty(rows * blocks * ACTIVATION_BYTES, np.uint8)
         codes = _address(memory)
-        scales = codes + rows * blocks * BLOCK
-        sums = scales + rows * blocks * 4
+        factors = codes + rows * blocks * BLOCK
+        sums = factors + rows * blocks * FACTORS_BYTES
         source, stride = x.ctypes.data, x.strides[0]
         for first in range(0, rows, TILE_ROWS):
             before, count = first * blocks, min(TILE_ROWS, rows - first)
-            places = codes + before * BLOCK, scales + before * 4, sums + before * 4
+            places = (
+                codes + before * BLOCK,
+                factors + before * FACTORS_BYTES,
+                sums + before * 4,
+            )
             self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
-        return memory, (codes, scales, sums)
+        return memory, (codes, factors, sums)
 
 
 def _pairs(part: PackedMatrix) -> int:

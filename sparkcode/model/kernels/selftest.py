@@ -41,9 +41,10 @@ def multiply(address: Callable[[str], int], kind: RecordKind, records: U8, x: F3
     integer = ctypes.c_int64
     (rows, columns), blocks = x.shape, x.shape[1] // BLOCK
     codes = np.zeros((blocks, rows, BLOCK), np.int8)
-    scales, sums = np.zeros((blocks, rows), np.float32), np.zeros((blocks, rows), np.int32)
+    factors = np.zeros((blocks, rows, 2), np.float32)
+    sums = np.zeros((blocks, rows), np.int32)
     out = np.zeros((rows, len(records) * _ROWS), np.float32)
-    places = [array.ctypes.data for array in (codes, scales, sums)]
+    places = [array.ctypes.data for array in (codes, factors, sums)]
     quantise = ctypes.CFUNCTYPE(None, *[integer] * 7)(address("quantise"))
     quantise(x.ctypes.data, x.strides[0], rows, blocks, *places)
     job = np.array([*places, rows, blocks, out.strides[0], 0, 1], np.int64)

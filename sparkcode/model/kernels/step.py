@@ -54,6 +54,7 @@ from sparkcode.model.kernels.program import (
     address_of,
     float_bits,
 )
+from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
 from sparkcode.model.kernels.vocabulary import LANES
@@ -229,12 +230,12 @@ class _Writer:
         memory, blocks = self._b.rounded[name], self._b.blocks[name]
         room = len(memory) // ACTIVATION_BYTES
         codes = memory.ctypes.data
-        scales = codes + room * BLOCK
+        factors = codes + room * BLOCK
         return self._w.record(
             JOB_FIELDS,
             codes=codes,
-            scales=scales,
-            sums=scales + 4 * room,
+            factors=factors,
+            sums=factors + FACTORS_BYTES * room,
             blocks=blocks,
             out_stride=self._b.strides[name],
         )

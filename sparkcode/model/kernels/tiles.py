@@ -35,7 +35,7 @@ from llvmlite import ir
 from sparkcode.model.blocks import BLOCK
 from sparkcode.model.kernels.dots import Dot
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
-from sparkcode.model.kernels.quantise import emit_quantise
+from sparkcode.model.kernels.quantise import FACTORS_BYTES, emit_quantise
 from sparkcode.model.kernels.unpack import (
     LAYOUTS,
     SCRATCH_BYTES,
@@ -53,7 +53,7 @@ from sparkcode.model.kernels.wide import Wide
 TILE_ROWS = 64
 """Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""
 
-JOB_FIELDS = ("codes", "scales", "sums", "rows", "blocks", "out_stride", "parts", "count")
+JOB_FIELDS = ("codes", "factors", "sums", "rows", "blocks", "out_stride", "parts", "count")
 """Addresses of the activations (see ``quantise``), T, blocks padded to pairs, bytes between rows
 of the result, address and number of the parts."""
 PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "done")
@@ -72,25 +72,24 @@ _PREFETCH_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Activations:
-    """Where rows lie: codes [blocks, T, 32], scales and pair sums [blocks, T]; T."""
+    """Where rows lie: codes [blocks, T, 32], factors [blocks, T, 2], pair sums [blocks, T]; T."""
 
     codes: Value
-    scales: Value
+    factors: Value
     sums: Value
     rows: Value
 
     def row(self, e: Emitter, t: int) -> _Activations:
         """From row t on."""
-        scales, sums = e.add(self.scales, 4 * t), e.add(self.sums, 4 * t)
-        return _Activations(e.add(self.codes, BLOCK * t), scales, sums, self.rows)
+        factors, sums = e.add(self.factors, FACTORS_BYTES * t), e.add(self.sums, 4 * t)
+        return _Activations(e.add(self.codes, BLOCK * t), factors, sums, self.rows)
 
     def after(self, e: Emitter, places: Value) -> _Activations:
         """``places`` further on; there are T to a block."""
-        words = e.mul(places, 4)
         return _Activations(
             codes=e.add(self.codes, e.mul(places, BLOCK)),
-            scales=e.add(self.scales, words),
-            sums=e.add(self.sums, words),
+            factors=e.add(self.factors, e.mul(places, FACTORS_BYTES)),
+            sums=e.add(self.sums, e.mul(places, 4)),
             rows=self.rows,
         )
 
@@ -163,7 +162,7 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
 def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> _Activations:
     """The tile that begins with ``row``."""
     rows = e.smaller(e.sub(job["rows"], row), TILE_ROWS)
-    first = _Activations(job["codes"], job["scales"], job["sums"], rows)
+    first = _Activations(job["codes"], job["factors"], job["sums"], rows)
     return first.after(e, e.mul(row, job["blocks"]))
 
 
@@ -182,8 +181,9 @@ def _few_rows(
         source = PackedBlock(e, kind, record, block)
         rows = x.after(e, e.mul(e.add(first, block), size))
         dots = _dots(e, kind, source, rows, size)
+        factors = [_factors(e, kind, rows.row(e, t)) for t in range(size)]
         return [
-            _add(e, source, rows.row(e, t), half, dots[t][half], total)
+            _add(e, source, factors[t], half, dots[t][half], total)
             for (t, half), total in zip(sums, totals, strict=True)
         ]
 
@@ -268,10 +268,11 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
         row = x.after(e, e.mul(n, x.rows))
         dots = _dots(e, kind, source, row, size)
         for t in range(size):
+            factors = _factors(e, kind, row.row(e, t))
             for half in e.halves:
                 at = e.add(totals, _GROUP_BYTES * t + e.half_bytes * half)
                 total = e.load(e.floats, at)
-                e.store(_add(e, source, row.row(e, t), half, dots[t][half], total), at)
+                e.store(_add(e, source, factors, half, dots[t][half], total), at)
         return ()
 
     e.repeat(e.whole(layout.blocks), (), block)
@@ -279,25 +280,43 @@ def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value],
 
 def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int) -> list[list[Dot]]:
     """A block's integer products with ``size`` rows: [size][halves]."""
-    dots = [[Dot(e, kind, e.add(x.sums, 4 * t)) for _ in e.halves] for t in range(size)]
-    for number in range(VECTORS):
-        vectors = [source.vector(number, half) for half in e.halves]
+    ordered = size > max(_FEW)
+    dots = [
+        [Dot(e, kind, e.add(x.sums, 4 * t), ordered=ordered) for _ in e.halves] for t in range(size)
+    ]
+    together = 2 if kind == "q6" else 1  # no more sums than one for each row and half at a time
+    for first in range(0, VECTORS, together):
+        numbers = range(first, first + together)
+        vectors = {n: [source.vector(n, half) for half in e.halves] for n in numbers}
         for t in range(size):
-            word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
-            activations = e.cast(word, e.bytes)
-            for half in e.halves:
-                dots[t][half].take(number, vectors[half], activations)
+            for n in numbers:
+                activations = e.cast(e.broadcast(I32, x.codes, BLOCK * t + 4 * n), e.bytes)
+                for half in e.halves:
+                    dots[t][half].take(n, vectors[n][half], activations)
     return dots
 
 
-def _add(e: Wide, source: Source, x: _Activations, half: int, dot: Dot, total: Value) -> Value:
-    """``total`` and the contribution of one half with the first row of ``x``."""
-    a = e.broadcast(FLOAT, x.scales)
+def _factors(e: Wide, kind: RecordKind, x: _Activations) -> tuple[Value, Value | None]:
+    """``a`` of the first row of ``x`` and, for kinds with minima, ``a sum(i)``: in every lane."""
+    a = e.broadcast(FLOAT, x.factors)
+    return a, e.broadcast(FLOAT, x.factors, 4) if LAYOUTS[kind].minima else None
+
+
+def _add(
+    e: Wide,
+    source: Source,
+    factors: tuple[Value, Value | None],
+    half: int,
+    dot: Dot,
+    total: Value,
+) -> Value:
+    """``total`` and the contribution of one half with a row of activations."""
+    a, offset = factors
     total = e.fused(dot.result(), e.times(source.scale(half), a), total)
     minimum = source.minimum(half)
-    if minimum is None:
+    if minimum is None or offset is None:
         return total
-    return e.fused(minimum, e.times(e.to_floats(e.both_sums(x.sums)), a), total)
+    return e.fused(minimum, offset, total)
 
 
 def _record(e: Wide, records: _Records, index: Value) -> Value:

@@ -329,6 +329,12 @@ class Emitter:
             value = self._b.bitcast(sums, INTS)
         return self._b.extract_element(value, ir.Constant(I32, 0))
 
+    def both_halves(self, word: Value) -> Value:
+        """The sum of a word's two 16-bit integers, as a float."""
+        low = self._b.sext(self._b.trunc(word, I16), I32)
+        high = self._b.ashr(word, ir.Constant(I32, 16))
+        return self._b.sitofp(self._b.add(low, high), FLOAT)
+
     def lookup(self, table: Value, indices: Value) -> Value:
         """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""
         return self.intrinsic("llvm.x86.avx2.pshuf.b", BYTES, [table, indices])

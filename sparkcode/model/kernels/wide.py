@@ -65,14 +65,14 @@ class Wide(Emitter):
         """a * b + c of floats, rounded once."""
         return self.intrinsic(f"llvm.fma.v{self.isa.lanes}f32", self.floats, [a, b, c])
 
-    def pinned(self, value: Value) -> Value:
+    def pinned(self, value: Value, *, ordered: bool) -> Value:
         """The same value, that LLVM may not look behind.
 
         It would add up products in pairs first, to save time that is not short, and run out of
-        registers.
+        registers. ``ordered`` values are also made in the order of these calls.
         """
         signature = ir.FunctionType(value.type, [value.type])
-        return self._b.call(ir.InlineAsm(signature, "", "=x,0"), [value])
+        return self._b.call(ir.InlineAsm(signature, "", "=x,0", side_effect=ordered), [value])
 
     def times_power(self, value: Value, power: int) -> Value:
         """Integers times 2^power, by lane."""

@@ -39,15 +39,15 @@ class Rounding:
     def __init__(self, rows: int, blocks: int) -> None:
         self.rows, self.blocks = rows, blocks
         self._codes = np.zeros(rows * blocks * BLOCK, np.int8)
-        self._scales = np.zeros(rows * blocks, np.float32)
+        self._factors = np.zeros((rows * blocks, 2), np.float32)
         self._sums = np.zeros((rows * blocks, 2), np.int16)
 
     def place(self, writer: ProgramWriter) -> Place:
-        arrays: Fields = {"codes": self._codes, "scales": self._scales, "sums": self._sums}
+        arrays: Fields = {"codes": self._codes, "factors": self._factors, "sums": self._sums}
         return writer.record(JOB_FIELDS, **numbers(arrays), rows=self.rows, blocks=self.blocks)
 
     def result(self) -> tuple[npt.NDArray[np.int8], F32]:
-        """Codes [rows, blocks, 32] and scales [rows, blocks]; the pair sums are checked."""
+        """Codes [rows, blocks, 32] and scales [rows, blocks]; the sums are checked."""
         tiles = []
         for first in range(0, self.rows, TILE_ROWS):
             count = min(TILE_ROWS, self.rows - first)
@@ -56,7 +56,10 @@ class Rounding:
             sums = self._sums[part].reshape(self.blocks, count, 2)
             fours = codes.astype(np.int64).reshape(self.blocks, count, -1, 2, 2)
             np.testing.assert_array_equal(sums, fours.sum(axis=(2, 4)))
-            scales = self._scales[part].reshape(self.blocks, count)
+            factors = self._factors[part].reshape(self.blocks, count, 2)
+            scales = factors[..., 0]
+            whole = codes.sum(axis=-1, dtype=np.int64).astype(np.float32)
+            np.testing.assert_array_equal(factors[..., 1], whole * scales)
             tiles.append((codes.transpose(1, 0, 2), scales.T))
         codes, scales = (np.concatenate(part) for part in zip(*tiles, strict=True))
         return codes, scales
