@@ -284,15 +284,13 @@ def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int)
     dots = [
         [Dot(e, kind, e.add(x.sums, 4 * t), ordered=ordered) for _ in e.halves] for t in range(size)
     ]
-    together = 2 if kind == "q6" else 1  # no more sums than one for each row and half at a time
-    for first in range(0, VECTORS, together):
-        numbers = range(first, first + together)
-        vectors = {n: [source.vector(n, half) for half in e.halves] for n in numbers}
+    for number in range(VECTORS):
+        vectors = [source.vector(number, half) for half in e.halves]
         for t in range(size):
-            for n in numbers:
-                activations = e.cast(e.broadcast(I32, x.codes, BLOCK * t + 4 * n), e.bytes)
-                for half in e.halves:
-                    dots[t][half].take(n, vectors[n][half], activations)
+            word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
+            activations = e.cast(word, e.bytes)
+            for half in e.halves:
+                dots[t][half].take(number, vectors[half], activations)
     return dots
 
 

@@ -2,7 +2,7 @@
 
 An :class:`Emitter` appends instructions to a function of an LLVM module. Addresses are 64-bit
 integers, so arithmetic on them is ordinary; a vector register of AVX2 holds 32 bytes: ``BYTES``
-(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). :class:`Products` has
+(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). :class:`Wide` has
 what only products need, for registers of 8 or 16 lanes. Floating-point operations carry no
 fast-math flag: LLVM may neither reorder nor fuse them, so a result depends on nothing but the order
 written here.
