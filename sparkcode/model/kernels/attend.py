@@ -25,6 +25,7 @@ from llvmlite import ir
 
 from sparkcode.model.kernels.elements import STEP_FIELDS, Rounded, exp
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
+from sparkcode.model.kernels.tiles import JOB_FIELDS
 from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I64, LANES, Value
 
 CACHE_BLOCK = 32
@@ -38,14 +39,15 @@ LINE_BYTES = 4 * (SPLIT + LANES)
 
 ATTEND_FIELDS = (
     "next", "done", "slot", "q", "q_stride", "layer", "groups", "shared", "vectors", "values",
-    "group_stride",
+    "group_stride", "units",
 )  # fmt: skip
-"""Threads so far; the rest as in ``ROPE_FIELDS``."""
+"""Threads so far; the rest as in ``ROPE_FIELDS``, but for the address of the number of units."""
 UNIT_FIELDS = ("row", "count", "table", "position", "group", "split")
 """First row and number of rows; address of the addresses of their sequence's blocks; position of
 the first row, which lies in the split or behind it."""
-MERGE_FIELDS = ("next", "done", "out", "stride", "heads", "vectors", "job")
-"""out [R, H S]; H; S / 8; the product that follows."""
+MERGE_FIELDS = ("next", "done", "out", "stride", "heads", "vectors", "rows", "job")
+"""out [units, H S]; H; S / 8; address of the numbers of the rows that the units stand for; the
+product that follows."""
 
 _VECTOR_BYTES = 4 * LANES
 _NEVER = -1e30
@@ -147,7 +149,7 @@ def emit_attend(module: ir.Module) -> ir.Function:
         _softmax(work)
         _mix(work, eights)
 
-    each_unit(e, record, s["attend_units"], unit)
+    each_unit(e, record, e.load(I64, r["units"]), unit)
     return e.function
 
 
@@ -321,12 +323,14 @@ def emit_merge(module: ir.Module) -> ir.Function:
     head_bytes = e.add(size, _VECTOR_BYTES)
     split_bytes = e.mul(r["heads"], head_bytes)
     row_bytes = e.mul(s["splits"], split_bytes)
+    units = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
 
-    def unit(row: Value) -> None:
+    def unit(number: Value) -> None:
+        row = e.load(I64, e.add(r["rows"], e.mul(number, FIELD_BYTES)))
         position = e.load(I64, e.add(s["positions"], e.mul(row, FIELD_BYTES)))
         splits = e.tiles_of(e.add(position, 1), SPLIT)
         source = e.add(s["partials"], e.mul(row, row_bytes))
-        out = e.add(r["out"], e.mul(row, r["stride"]))
+        out = e.add(r["out"], e.mul(number, r["stride"]))
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
             parts = _Splits(e.add(source, e.mul(m, head_bytes)), splits, split_bytes, size)
@@ -334,7 +338,7 @@ def emit_merge(module: ir.Module) -> ir.Function:
             return ()
 
         e.repeat(r["heads"], (), head)
-        rounded = Rounded(e, r["job"], row)
+        rounded = Rounded(e, r["job"], number)
 
         def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
             at = e.add(out, e.mul(index, 4 * _VECTOR_BYTES))
@@ -343,5 +347,5 @@ def emit_merge(module: ir.Module) -> ir.Function:
 
         e.repeat(rounded.blocks, (), block)
 
-    each_unit(e, record, s["rows"], unit)
+    each_unit(e, record, units, unit)
     return e.function

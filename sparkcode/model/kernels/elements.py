@@ -26,8 +26,8 @@ NORM_FIELDS = (
     "next", "done", "x", "x_stride", "y", "y_stride", "rows", "weight", "inverse_size", "eps",
     "job",
 )  # fmt: skip
-"""x [., K] to which y [., K] is added and then kept; ``rows``: address of the row numbers that the
-units stand for; weight [K]; 1 / D and eps as bits of floats."""
+"""x [., K] to which y [units, K] is added and then kept; ``rows``: address of the numbers of the
+rows of x that the units stand for; weight [K]; 1 / D and eps as bits of floats."""
 ROPE_FIELDS = (
     "next", "done", "qkv", "stride", "bias", "q", "q_stride", "layer", "groups", "shared",
     "vectors", "values", "group_stride", "scale",
@@ -38,13 +38,13 @@ GATE_FIELDS = ("next", "done", "source", "stride", "up", "pieces", "chunk", "job
 """source [R, .] holds the gate at column 0 and the other factor ``up`` bytes further; a row is
 divided into ``pieces`` of ``chunk`` blocks."""
 STEP_FIELDS = (
-    "rows", "row_groups", "pieces", "attend_units", "picked", "cos", "sin", "places", "positions",
-    "units", "partials", "splits", "scores",
+    "rows", "row_groups", "pieces", "attend_units", "picked", "picked_pieces", "picked_units",
+    "cos", "sin", "places", "positions", "units", "partials", "splits", "scores",
 )  # fmt: skip
-"""Units of the operations: R, R * G, R * pieces of the gate, those of attention, scored rows.
-Addresses of cos and sin [R, S], of the places [R] of each row's first key in its cache block, of
-positions [R], of attention's units, and of its partial results [R, splits, H, S + 8], and its
-scratch memory."""
+"""Units of the operations: R, R * G, R * pieces of the gate, those of attention; of the scored rows
+alone, rows, pieces, and attention's, which come first. Addresses of cos and sin [R, S], of the
+places [R] of each row's first key in its cache block, of positions [R], of attention's units, and
+of its partial results [R, splits, H, S + 8], and its scratch memory."""
 
 _SMALLEST_EXPONENT = -87.0
 """exp of less is no normal float32, and counts as zero."""
@@ -90,7 +90,7 @@ def emit_norm(module: ir.Module) -> ir.Function:
     def unit(index: Value) -> None:
         row = e.load(I64, e.add(r["rows"], e.mul(index, FIELD_BYTES)))
         x = e.add(r["x"], e.mul(row, r["x_stride"]))
-        y = e.add(r["y"], e.mul(row, r["y_stride"]))
+        y = e.add(r["y"], e.mul(index, r["y_stride"]))
         out = Rounded(e, r["job"], index)
 
         def add(block: Value, sums: Sequence[Value]) -> Sequence[Value]:
@@ -202,8 +202,9 @@ def _turned(
 def emit_gate(module: ir.Module) -> ir.Function:
     """``gate(record, step)``: silu(gate) * up, then rounding."""
     e = StepEmitter(module, "gate", 2)
-    record, step = e.arguments
-    r, s = e.fields(record, GATE_FIELDS), e.fields(step, STEP_FIELDS)
+    record, _ = e.arguments
+    r = e.fields(record, GATE_FIELDS)
+    rows = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
 
     def unit(index: Value) -> None:
         row, piece = e.divide(index, r["pieces"])
@@ -226,7 +227,7 @@ def emit_gate(module: ir.Module) -> ir.Function:
 
         e.repeat(e.smaller(r["chunk"], e.sub(out.blocks, first)), (), block)
 
-    each_unit(e, record, s["pieces"], unit)
+    each_unit(e, record, e.mul(rows, r["pieces"]), unit)
     return e.function
 
 

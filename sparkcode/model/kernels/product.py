@@ -13,11 +13,11 @@ import numpy.typing as npt
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
 from sparkcode.model.kernels.buffers import ACTIVATION_BYTES
+from sparkcode.model.kernels.forward import CHUNK_BYTES
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.kernels.step import (
-    CHUNK_BYTES,
     HEAD_SIZE_UNIT,
     STEP_FUNCTIONS,
     Functions,

@@ -1,13 +1,8 @@
-"""A forward pass as one program, and the runner that patches and starts it.
+"""The runner of whole steps: it patches the program of a forward pass, and starts it.
 
-The program is the same for any number of rows: buffers have room for the most rows so far, and the
-counts and addresses that change from step to step lie in one record. A layer's lines::
-
-    norm -> q, k, v -> rope -> attend -> merge -> output -> norm -> gate, up -> gate -> down
-
-The sum with what ``down`` or ``output`` made is the next norm's business, so the last norm, of the
-rows that are scored, ends the last layer. When no row is scored, the program ends as soon as the
-last layer's keys and values are in the caches.
+The program (:mod:`sparkcode.model.kernels.forward`) is the same for any number of rows: buffers
+have room for the most rows so far, and the counts and addresses that change from step to step lie
+in one record.
 """
 
 from __future__ import annotations
@@ -23,64 +18,46 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from sparkcode.model.blocks import BLOCK, F32
+from sparkcode.model.blocks import F32
 from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.attend import (
-    ATTEND_FIELDS,
     LINE_BYTES,
-    MERGE_FIELDS,
     MOST_ROWS,
     SPLIT,
     UNIT_FIELDS,
     emit_attend,
     emit_merge,
 )
-from sparkcode.model.kernels.buffers import ACTIVATION_BYTES, StepBuffers, StepLayer, StepWeights
+from sparkcode.model.kernels.buffers import StepBuffers, StepWeights
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.elements import (
-    GATE_FIELDS,
-    NORM_FIELDS,
-    ROPE_FIELDS,
     STEP_FIELDS,
     emit_gate,
     emit_norm,
     emit_rope,
 )
-from sparkcode.model.kernels.flow import FIELD_BYTES, emit_walk
+from sparkcode.model.kernels.flow import emit_walk
+from sparkcode.model.kernels.forward import ForwardWriter
 from sparkcode.model.kernels.program import (
-    Place,
-    Program,
-    ProgramWriter,
     address_of,
-    float_bits,
 )
-from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
 from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.layers import inverse_frequencies
 from sparkcode.model.ops import rope_angles
 from sparkcode.model.packed import PackedFile
-from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
+from sparkcode.model.records import ROWS
 from sparkcode.model.transformer import Segment
 
 I64Array = npt.NDArray[np.int64]
 
-CHUNK_BYTES: Final = 1 << 16
-"""Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
-evenly."""
 HEAD_SIZE_UNIT: Final = 2 * LANES
 """Sizes of attention heads have to be a multiple: halves of a head are whole vectors."""
 STEP_FUNCTIONS: Final = ("walk", "norm", "rope_neox", "rope_normal", "attend", "merge", "gate")
 
-_PIECES_PER_THREAD = 2
-"""Units of the gate that a row is divided into."""
 _UNITS_PER_THREAD = 4
 """Units of attention at least, before rows are taken together."""
-_ENDS = (
-    FIELD_BYTES * PART_FIELDS.index("done"),
-    FIELD_BYTES * PART_FIELDS.index("groups"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,143 +79,6 @@ def emit_step(module: ir.Module) -> ir.Module:
     emit_attend(module)
     emit_merge(module)
     return module
-
-
-class _Writer:
-    """Writes the program of a model into buffers."""
-
-    def __init__(
-        self, model: StepWeights, functions: Mapping[str, int], buffers: StepBuffers, threads: int
-    ) -> None:
-        self._model, self._functions, self._b = model, functions, buffers
-        self._config, self._threads = model.config, threads
-        self._w = ProgramWriter()
-        self.step = self._w.record(STEP_FIELDS)
-        self.jobs = {name: self._job(name) for name in buffers.rounded}
-
-    def write(self) -> Program:
-        b = self._b
-        before: tuple[F32, int] = b.nothing, 0
-        for index, layer in enumerate(self._model.layers):
-            self._norm("qkv", layer.attn_norm, before, b.order)
-            self._attention(index, layer)
-            self._norm("gate_up", layer.ffn_norm, (b.y, b.y.strides[0]), b.order)
-            up = b.gate_up.strides[0] // 2
-            self._product("gate_up", layer.gate_up, b.gate_up, (0, up))
-            self._gate(up)
-            self._product("down", layer.down, b.y, (0,))
-            before = b.y, b.y.strides[0]
-        self._norm("head", self._model.output_norm, before, b.picked)
-        self.logits = self._product("head", self._model.head, None, (0,))
-        return self._w.finish()
-
-    def _attention(self, index: int, layer: StepLayer) -> None:
-        config, b = self._config, self._b
-        columns = [0, config.num_heads * config.head_size]
-        columns.append(columns[1] + config.kv_size)
-        self._product("qkv", layer.qkv, b.qkv, [4 * column for column in columns])
-        group_bytes = 4 * BLOCK_TOKENS * config.head_size
-        common = {
-            "q": b.q.ctypes.data,
-            "q_stride": b.q.strides[0],
-            "layer": index * 2 * config.num_kv_heads * group_bytes,
-            "groups": config.num_kv_heads,
-            "shared": config.group_size,
-            "vectors": config.head_size // LANES,
-            "values": config.num_kv_heads * group_bytes,
-            "group_stride": group_bytes,
-        }
-        rope = self._w.record(
-            ROPE_FIELDS,
-            **common,
-            qkv=b.qkv.ctypes.data,
-            stride=b.qkv.strides[0],
-            bias=layer.bias.ctypes.data,
-            scale=float_bits(config.head_size**-0.5),
-        )
-        self._line(f"rope_{config.rope_style}", rope, "row_groups")
-        self.cached = self._w.length
-        self._line("attend", self._w.record(ATTEND_FIELDS, **common), "attend_units")
-        merge = self._w.record(
-            MERGE_FIELDS,
-            out=b.attended.ctypes.data,
-            stride=b.attended.strides[0],
-            heads=config.num_heads,
-            vectors=config.head_size // LANES,
-            job=self.jobs["output"],
-        )
-        self._line("merge", merge, "rows")
-        self._product("output", layer.output, b.y, (0,))
-
-    def _line(self, name: str, record: Place, units: str) -> None:
-        ends = Place(record + FIELD_BYTES), self.step.field(STEP_FIELDS, units)
-        self._w.line(self._functions[name], record, self.step, ends=ends)
-
-    def _norm(self, job: str, weight: F32, y: tuple[F32, int], rows: I64Array) -> None:
-        b, config = self._b, self._config
-        record = self._w.record(
-            NORM_FIELDS,
-            x=b.x.ctypes.data,
-            x_stride=b.x.strides[0],
-            y=y[0].ctypes.data,
-            y_stride=y[1],
-            rows=rows.ctypes.data,
-            weight=weight.ctypes.data,
-            inverse_size=float_bits(1 / config.hidden_size),
-            eps=float_bits(config.rms_eps),
-            job=self.jobs[job],
-        )
-        self._line("norm", record, "picked" if job == "head" else "rows")
-
-    def _gate(self, up: int) -> None:
-        blocks = self._b.blocks["down"]
-        chunk = -(-blocks // (_PIECES_PER_THREAD * self._threads))
-        self.pieces = -(-blocks // chunk)
-        record = self._w.record(
-            GATE_FIELDS,
-            source=self._b.gate_up.ctypes.data,
-            stride=self._b.gate_up.strides[0],
-            up=up,
-            pieces=self.pieces,
-            chunk=chunk,
-            job=self.jobs["down"],
-        )
-        self._line("gate", record, "pieces")
-
-    def _product(
-        self, job: str, parts: Sequence[PackedMatrix], out: F32 | None, offsets: Sequence[int]
-    ) -> Place:
-        """Parts whose results begin ``offsets`` bytes behind ``out``; place of the first part."""
-        start = 0 if out is None else out.ctypes.data
-        calls = []
-        for part, offset in zip(parts, offsets, strict=True):
-            groups = len(part.records)
-            record = self._w.record(
-                PART_FIELDS,
-                function=self._functions[part.kind],
-                records=part.records.ctypes.data,
-                groups=groups,
-                pairs=-(-part.shape[1] // COLUMNS),
-                out=start + offset,
-                chunk=max(1, CHUNK_BYTES * groups // part.records.nbytes),
-            )
-            calls.append((self._functions[part.kind], record))
-        self._w.lines_at_once(calls, self.jobs[job], ends=_ENDS)
-        return calls[0][1]
-
-    def _job(self, name: str) -> Place:
-        memory, blocks = self._b.rounded[name], self._b.blocks[name]
-        room = len(memory) // ACTIVATION_BYTES
-        codes = memory.ctypes.data
-        factors = codes + room * BLOCK
-        return self._w.record(
-            JOB_FIELDS,
-            codes=codes,
-            factors=factors,
-            sums=factors + FACTORS_BYTES * room,
-            blocks=blocks,
-            out_stride=self._b.strides[name],
-        )
 
 
 class StepRunner:
@@ -269,7 +109,7 @@ class StepRunner:
     def _prepare(self, rows: int) -> None:
         self._capacity = rows
         self._buffers = StepBuffers(self._config, rows, self._padded_head)
-        self._writer = _Writer(
+        self._writer = ForwardWriter(
             self._model, self._functions.addresses, self._buffers, self._team.size
         )
         self._program = self._writer.write()
@@ -282,13 +122,14 @@ class StepRunner:
         b.x[:rows, : config.hidden_size] = x
         b.x[:rows, config.hidden_size :] = 0
         b.picked[: len(picked)] = picked
-        units = np.array(list(self._place(segments)), np.int64)
+        self._place(segments)
+        units, scored = self._units(segments, picked)
         splits = int(units[:, UNIT_FIELDS.index("split")].max()) + 1
         needed = rows * splits * config.num_heads * (config.head_size + LANES)
         if len(self._partials) < needed:
             self._partials = np.empty(needed, np.float32)
         logits = np.empty((len(picked), self._padded_head), np.float32)
-        self._patch(rows, units, splits, logits)
+        self._patch(rows, (units, scored), splits, logits)
         blocks = [list(segment.cache.blocks) for segment in segments]
         tables = [segment.cache.addresses for segment in segments]
         # Arguments, so that they live as long as a helper may use them.
@@ -296,8 +137,8 @@ class StepRunner:
         self._team.run(partial(_call, self._walk, self._program.address, held))
         return logits[:, : config.vocab_size]
 
-    def _place(self, segments: Sequence[Segment]) -> Iterator[tuple[int, ...]]:
-        """Fill in what depends on positions; yields attention's units."""
+    def _place(self, segments: Sequence[Segment]) -> None:
+        """Fill in what depends on positions."""
         b, config = self._buffers, self._config
         half = config.head_size // 2
         first, second = (
@@ -315,11 +156,28 @@ class StepRunner:
             b.positions[own] = np.arange(start, start + count)
             block, place = np.divmod(b.positions[own], BLOCK_TOKENS)
             b.places[own] = table[block] + place * (4 * config.head_size)
-            yield from self._units(row, start, count, table.ctypes.data)
             row += count
 
-    def _units(self, row: int, start: int, count: int, table: int) -> Iterator[tuple[int, ...]]:
-        """Values of UNIT_FIELDS for rows of one sequence, the first at position ``start``."""
+    def _units(self, segments: Sequence[Segment], picked: Sequence[int]) -> tuple[I64Array, int]:
+        """Values of UNIT_FIELDS for every row, and how many units hold the scored rows: the first.
+
+        Rows behind a scored one of their sequence count as scored.
+        """
+        scored: list[tuple[int, ...]] = []
+        others: list[tuple[int, ...]] = []
+        row = 0
+        for segment in segments:
+            start, count = len(segment.cache), len(segment.tokens)
+            table = segment.cache.addresses.ctypes.data
+            own = [number - row for number in picked if row <= number < row + count]
+            first = min(own, default=count)
+            others += self._tiles(row, start, first, table)
+            scored += self._tiles(row + first, start + first, count - first, table)
+            row += count
+        return np.array(scored + others, np.int64), len(scored)
+
+    def _tiles(self, row: int, start: int, count: int, table: int) -> Iterator[tuple[int, ...]]:
+        """Units of rows of one sequence, the first at position ``start``."""
         groups, splits = self._config.num_kv_heads, (start + count - 1) // SPLIT + 1
         least = _UNITS_PER_THREAD * self._team.size
         size = min(MOST_ROWS, max(1, count * groups * splits // least))
@@ -330,27 +188,31 @@ class StepRunner:
                 for group in range(groups):
                     yield row + first, end - first, table, start + first, group, split
 
-    def _patch(self, rows: int, units: I64Array, splits: int, logits: F32) -> None:
+    def _patch(self, rows: int, units: tuple[I64Array, int], splits: int, logits: F32) -> None:
         b, writer, program = self._buffers, self._writer, self._program
+        listed, scored = units
         program.renew()
         values = {
             "rows": rows,
             "row_groups": rows * self._config.num_kv_heads,
             "pieces": rows * writer.pieces,
-            "attend_units": len(units),
+            "attend_units": len(listed),
             "picked": len(logits),
+            "picked_pieces": len(logits) * writer.pieces,
+            "picked_units": scored,
             "cos": address_of(b.cos),
             "sin": address_of(b.sin),
             "places": address_of(b.places),
             "positions": address_of(b.positions),
-            "units": address_of(units),
+            "units": address_of(listed),
             "partials": address_of(self._partials),
             "splits": splits,
             "scores": address_of(self._scores),
         }
         program.patch(writer.step, [values[name] for name in STEP_FIELDS])
-        for name, job in writer.jobs.items():
-            program.patch(job.field(JOB_FIELDS, "rows"), [len(logits) if name == "head" else rows])
+        for jobs, count in ((writer.jobs, rows), (writer.scored_jobs, len(logits))):
+            for job in jobs.values():
+                program.patch(job.field(JOB_FIELDS, "rows"), [count])
         if len(logits):
             program.patch(writer.logits.field(PART_FIELDS, "out"), [address_of(logits)])
         else:

@@ -78,11 +78,18 @@ def attention(bench: Bench, q: F32, keys: F32, values: F32, *, tile: int = 1) ->
         "vectors": size // 8,
         "values": blocks[0].strides[1],
         "group_stride": blocks[0].strides[2],
+        "units": np.array([len(listed)]),
     }
     bench.run("attend", ATTEND_FIELDS, fields, step=step, units="attend_units")
     padded = -(-heads * size // 64) * 64
     out = np.zeros((rows, padded), np.float32)
-    merge: Fields = {"out": out, "stride": 4 * padded, "heads": heads, "vectors": size // 8}
+    merge: Fields = {
+        "out": out,
+        "stride": 4 * padded,
+        "heads": heads,
+        "vectors": size // 8,
+        "rows": np.arange(rows),
+    }
     job = Rounding(rows, padded // 32)
     bench.run("merge", MERGE_FIELDS, merge, step=step, units="rows", job=job)
     if np.isfinite(out).all():

@@ -1,0 +1,209 @@
+"""A forward pass as the lines of one program. A layer's lines::
+
+    norm -> q, k, v -> rope -> attend -> merge -> output -> norm -> gate, up -> gate -> down
+
+The sum with what ``down`` or ``output`` made is the next norm's business, so the last norm ends the
+last layer. Once that layer's keys and values are in the caches only the rows that are scored go on,
+moved together; where there are none, a step ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkcode.model.blocks import BLOCK, F32
+from sparkcode.model.cache import BLOCK_TOKENS
+from sparkcode.model.kernels.attend import ATTEND_FIELDS, MERGE_FIELDS
+from sparkcode.model.kernels.buffers import ACTIVATION_BYTES, StepBuffers, StepLayer, StepWeights
+from sparkcode.model.kernels.elements import GATE_FIELDS, NORM_FIELDS, ROPE_FIELDS, STEP_FIELDS
+from sparkcode.model.kernels.flow import FIELD_BYTES
+from sparkcode.model.kernels.program import Place, Program, ProgramWriter, float_bits
+from sparkcode.model.kernels.quantise import FACTORS_BYTES
+from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
+from sparkcode.model.kernels.vocabulary import LANES
+from sparkcode.model.records import COLUMNS, PackedMatrix
+
+CHUNK_BYTES: Final = 1 << 16
+"""Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
+evenly."""
+
+_PIECES_PER_THREAD = 2
+"""Units of the gate that a row is divided into."""
+_ENDS = (
+    FIELD_BYTES * PART_FIELDS.index("done"),
+    FIELD_BYTES * PART_FIELDS.index("groups"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Which rows a line works on: names of the step's counts, row numbers, their products."""
+
+    rows: str
+    pieces: str
+    units: str
+    numbers: npt.NDArray[np.int64]
+    jobs: Mapping[str, Place]
+
+
+class ForwardWriter:
+    """Writes the program of a model into buffers, for ``threads`` threads."""
+
+    def __init__(
+        self, model: StepWeights, functions: Mapping[str, int], buffers: StepBuffers, threads: int
+    ) -> None:
+        self._model, self._functions, self._b = model, functions, buffers
+        self._config, self._threads = model.config, threads
+        self._w = ProgramWriter()
+        self.step = self._w.record(STEP_FIELDS)
+        self.jobs = {name: self._job(name) for name in buffers.rounded if name != "head"}
+        """Products of all rows, by name."""
+        self.scored_jobs = {name: self._job(name) for name in buffers.rounded if name != "qkv"}
+        """Products of the scored rows."""
+
+    def write(self) -> Program:
+        b = self._b
+        rows = _Rows("rows", "pieces", "attend_units", b.order, self.jobs)
+        made = b.y, b.y.strides[0]
+        before: tuple[F32, int] = b.nothing, 0
+        for index, layer in enumerate(self._model.layers):
+            self._norm("qkv", layer.attn_norm, before, rows)
+            self._keys_and_values(index, layer)
+            if index == len(self._model.layers) - 1:
+                names = "picked", "picked_pieces", "picked_units"
+                rows = _Rows(*names, b.picked, self.scored_jobs)
+                self.cached = self._w.length
+                """Lines until the keys and values of all rows are in the caches."""
+            self._attend(index, rows)
+            self._product(rows.jobs["output"], layer.output, b.y, (0,))
+            self._norm("gate_up", layer.ffn_norm, made, rows)
+            up = b.gate_up.strides[0] // 2
+            self._product(rows.jobs["gate_up"], layer.gate_up, b.gate_up, (0, up))
+            self._gate(up, rows)
+            self._product(rows.jobs["down"], layer.down, b.y, (0,))
+            before = made
+        self._norm("head", self._model.output_norm, made, rows)
+        self.logits = self._product(rows.jobs["head"], self._model.head, None, (0,))
+        """The head's part, whose results go elsewhere in each step."""
+        return self._w.finish()
+
+    def _keys_and_values(self, index: int, layer: StepLayer) -> None:
+        config, b = self._config, self._b
+        columns = [0, config.num_heads * config.head_size]
+        columns.append(columns[1] + config.kv_size)
+        self._product(self.jobs["qkv"], layer.qkv, b.qkv, [4 * column for column in columns])
+        rope = self._w.record(
+            ROPE_FIELDS,
+            **self._heads(index),
+            qkv=b.qkv.ctypes.data,
+            stride=b.qkv.strides[0],
+            bias=layer.bias.ctypes.data,
+            scale=float_bits(config.head_size**-0.5),
+        )
+        self._line(f"rope_{config.rope_style}", rope, "row_groups")
+
+    def _attend(self, index: int, rows: _Rows) -> None:
+        config, b = self._config, self._b
+        units = self.step.field(STEP_FIELDS, rows.units)
+        attend = self._w.record(ATTEND_FIELDS, **self._heads(index), units=units)
+        self._line("attend", attend, rows.units)
+        merge = self._w.record(
+            MERGE_FIELDS,
+            out=b.attended.ctypes.data,
+            stride=b.attended.strides[0],
+            heads=config.num_heads,
+            vectors=config.head_size // LANES,
+            rows=rows.numbers.ctypes.data,
+            job=rows.jobs["output"],
+        )
+        self._line("merge", merge, rows.rows)
+
+    def _heads(self, index: int) -> dict[str, int]:
+        """Queries, and where a layer's keys and values lie in a cache's block."""
+        config, q = self._config, self._b.q
+        group_bytes = 4 * BLOCK_TOKENS * config.head_size
+        return {
+            "q": q.ctypes.data,
+            "q_stride": q.strides[0],
+            "layer": index * 2 * config.num_kv_heads * group_bytes,
+            "groups": config.num_kv_heads,
+            "shared": config.group_size,
+            "vectors": config.head_size // LANES,
+            "values": config.num_kv_heads * group_bytes,
+            "group_stride": group_bytes,
+        }
+
+    def _norm(self, job: str, weight: F32, y: tuple[F32, int], rows: _Rows) -> None:
+        b, config = self._b, self._config
+        record = self._w.record(
+            NORM_FIELDS,
+            x=b.x.ctypes.data,
+            x_stride=b.x.strides[0],
+            y=y[0].ctypes.data,
+            y_stride=y[1],
+            rows=rows.numbers.ctypes.data,
+            weight=weight.ctypes.data,
+            inverse_size=float_bits(1 / config.hidden_size),
+            eps=float_bits(config.rms_eps),
+            job=rows.jobs[job],
+        )
+        self._line("norm", record, rows.rows)
+
+    def _gate(self, up: int, rows: _Rows) -> None:
+        blocks = self._b.blocks["down"]
+        chunk = -(-blocks // (_PIECES_PER_THREAD * self._threads))
+        self.pieces = -(-blocks // chunk)
+        record = self._w.record(
+            GATE_FIELDS,
+            source=self._b.gate_up.ctypes.data,
+            stride=self._b.gate_up.strides[0],
+            up=up,
+            pieces=self.pieces,
+            chunk=chunk,
+            job=rows.jobs["down"],
+        )
+        self._line("gate", record, rows.pieces)
+
+    def _line(self, name: str, record: Place, units: str) -> None:
+        ends = Place(record + FIELD_BYTES), self.step.field(STEP_FIELDS, units)
+        self._w.line(self._functions[name], record, self.step, ends=ends)
+
+    def _product(
+        self, job: Place, parts: Sequence[PackedMatrix], out: F32 | None, offsets: Sequence[int]
+    ) -> Place:
+        """Parts whose results begin ``offsets`` bytes behind ``out``; place of the first part."""
+        start = 0 if out is None else out.ctypes.data
+        calls = []
+        for part, offset in zip(parts, offsets, strict=True):
+            groups = len(part.records)
+            record = self._w.record(
+                PART_FIELDS,
+                function=self._functions[part.kind],
+                records=part.records.ctypes.data,
+                groups=groups,
+                pairs=-(-part.shape[1] // COLUMNS),
+                out=start + offset,
+                chunk=max(1, CHUNK_BYTES * groups // part.records.nbytes),
+            )
+            calls.append((self._functions[part.kind], record))
+        self._w.lines_at_once(calls, job, ends=_ENDS)
+        return calls[0][1]
+
+    def _job(self, name: str) -> Place:
+        memory, blocks = self._b.rounded[name], self._b.blocks[name]
+        room = len(memory) // ACTIVATION_BYTES
+        codes = memory.ctypes.data
+        factors = codes + room * BLOCK
+        return self._w.record(
+            JOB_FIELDS,
+            codes=codes,
+            factors=factors,
+            sums=factors + FACTORS_BYTES * room,
+            blocks=blocks,
+            out_stride=self._b.strides[name],
+        )
