@@ -340,12 +340,11 @@ def emit_merge(module: ir.Module) -> ir.Function:
         e.repeat(r["heads"], (), head)
         rounded = Rounded(e, r["job"], number)
 
-        def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.add(out, e.mul(index, 4 * _VECTOR_BYTES))
-            rounded.put(index, [e.load(FLOATS, at, _VECTOR_BYTES * part) for part in range(4)])
-            return ()
+        def values(block: Value) -> Sequence[Value]:
+            at = e.add(out, e.mul(block, 4 * _VECTOR_BYTES))
+            return [e.load(FLOATS, at, _VECTOR_BYTES * part) for part in range(4)]
 
-        e.repeat(rounded.blocks, (), block)
+        rounded.put(values, e.whole(0), rounded.blocks)
 
     each_unit(e, record, units, unit)
     return e.function

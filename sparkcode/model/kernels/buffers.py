@@ -16,8 +16,8 @@ from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, PackedMatrix
 from sparkcode.model.weights import ModelConfig
 
-ACTIVATION_BYTES: Final = BLOCK + FACTORS_BYTES + 4
-"""Codes, factors and pair sums of a block of activations."""
+ACTIVATION_BYTES: Final = BLOCK + FACTORS_BYTES
+"""Codes and factors of a block of activations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,13 @@ class Dot:
             return more
         return self._e.plus(self._e.pinned(total, ordered=self._ordered), more)
 
+    def scaled(self, scales: Value) -> Value:
+        """The products with ``c`` times whole scales, as integers; instead of :meth:`result`."""
+        e = self._e
+        if self._short is not None:
+            return e.short_dots(self._short, scales)
+        return e.times(self._total, scales)
+
     def result(self) -> Value:
         """The products with ``c - zero``, as floats."""
         e = self._e

@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
-from sparkcode.model.kernels.quantise import FACTORS_BYTES, quantise_block
+from sparkcode.model.kernels.quantise import FACTORS_BYTES, BlockValues, round_blocks
 from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
 from sparkcode.model.kernels.vocabulary import FLOATS, I64, LANES, Value
 
@@ -36,7 +36,7 @@ ROPE_FIELDS = (
 layer's keys; G; H/G; S / 8; bytes from keys to values and between groups in a block; S^-0.5."""
 GATE_FIELDS = ("next", "done", "source", "stride", "up", "pieces", "chunk", "job")
 """source [R, .] holds the gate at column 0 and the other factor ``up`` bytes further; a row is
-divided into ``pieces`` of ``chunk`` blocks."""
+divided into ``pieces`` of ``chunk`` blocks, whole spans."""
 STEP_FIELDS = (
     "rows", "row_groups", "pieces", "attend_units", "picked", "picked_pieces", "picked_units",
     "cos", "sin", "places", "positions", "units", "partials", "splits", "scores",
@@ -62,20 +62,21 @@ class Rounded:
         tile, own = e.divide(row, e.whole(TILE_ROWS))
         first = e.mul(tile, TILE_ROWS)
         before = e.mul(first, j["blocks"])
-        self._e, self.blocks = e, j["blocks"]
+        self._e, self.blocks, self._span = e, j["blocks"], j["span"]
         self._count = e.smaller(e.sub(j["rows"], first), TILE_ROWS)
         start = e.add(before, own)
         self._codes = e.add(j["codes"], e.mul(start, BLOCK))
         self._factors = e.add(j["factors"], e.mul(start, FACTORS_BYTES))
-        self._sums = e.add(j["sums"], e.mul(start, 4))
 
-    def put(self, block: Value, values: Sequence[Value]) -> None:
-        """Round 32 floats into place."""
+    def put(self, values: BlockValues, first: Value, count: Value) -> None:
+        """Round whole spans of blocks into place."""
+        round_blocks(self._e, values, self._place, (first, count), self._span)
+
+    def _place(self, block: Value) -> tuple[Value, Value]:
         e = self._e
         number = e.mul(block, self._count)
-        codes = e.add(self._codes, e.mul(number, BLOCK))
         factors = e.add(self._factors, e.mul(number, FACTORS_BYTES))
-        quantise_block(e, values, codes, factors, e.add(self._sums, e.mul(number, 4)))
+        return e.add(self._codes, e.mul(number, BLOCK)), factors
 
 
 def emit_norm(module: ir.Module) -> ir.Function:
@@ -105,24 +106,22 @@ def emit_norm(module: ir.Module) -> ir.Function:
                 results.append(e.plus(total, e.times(value, value)))
             return results
 
-        def scale(block: Value, _: Sequence[Value]) -> Sequence[Value]:
+        def scaled(block: Value) -> Sequence[Value]:
             at = e.mul(block, BLOCK * 4)
-            values = [
+            return [
                 e.times(
                     e.times(e.load(FLOATS, e.add(x, at), 32 * part), factor),
                     e.load(FLOATS, e.add(r["weight"], at), 32 * part),
                 )
                 for part in range(4)
             ]
-            out.put(block, values)
-            return ()
 
         sums = e.repeat(out.blocks, [e.constant(FLOATS, 0.0)] * 4, add)
         both = e.plus(e.plus(sums[0], sums[1]), e.plus(sums[2], sums[3]))
         square = e.lane(e.lane_sums([both] * LANES), 0)
         root = e.root(e.plus(e.times(square, inverse_size), eps))
         factor = e.splat(e.over(e.number(1.0), root))
-        e.repeat(out.blocks, (), scale)
+        out.put(scaled, e.whole(0), out.blocks)
 
     each_unit(e, record, rows, unit)
     return e.function
@@ -212,20 +211,15 @@ def emit_gate(module: ir.Module) -> ir.Function:
         out = Rounded(e, r["job"], row)
         first = e.mul(piece, r["chunk"])
 
-        def block(number: Value, _: Sequence[Value]) -> Sequence[Value]:
-            own = e.add(first, number)
-            gate = e.add(source, e.mul(own, BLOCK * 4))
+        def gated(block: Value) -> Sequence[Value]:
+            gate = e.add(source, e.mul(block, BLOCK * 4))
             up = e.add(gate, r["up"])
-            out.put(
-                own,
-                [
-                    e.times(silu(e, e.load(FLOATS, gate, 32 * part)), e.load(FLOATS, up, 32 * part))
-                    for part in range(4)
-                ],
-            )
-            return ()
+            return [
+                e.times(silu(e, e.load(FLOATS, gate, 32 * part)), e.load(FLOATS, up, 32 * part))
+                for part in range(4)
+            ]
 
-        e.repeat(e.smaller(r["chunk"], e.sub(out.blocks, first)), (), block)
+        out.put(gated, first, e.smaller(r["chunk"], e.sub(out.blocks, first)))
 
     each_unit(e, record, e.mul(rows, r["pieces"]), unit)
     return e.function

@@ -9,9 +9,9 @@ moved together; where there are none, a step ends there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ from sparkcode.model.kernels.buffers import ACTIVATION_BYTES, StepBuffers, StepL
 from sparkcode.model.kernels.elements import GATE_FIELDS, NORM_FIELDS, ROPE_FIELDS, STEP_FIELDS
 from sparkcode.model.kernels.flow import FIELD_BYTES
 from sparkcode.model.kernels.program import Place, Program, ProgramWriter, float_bits
-from sparkcode.model.kernels.quantise import FACTORS_BYTES
+from sparkcode.model.kernels.quantise import MOST_SPAN
 from sparkcode.model.kernels.tiles import JOB_FIELDS, PART_FIELDS
+from sparkcode.model.kernels.unpack import span_of
 from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.records import COLUMNS, PackedMatrix
 
@@ -40,6 +41,10 @@ _ENDS = (
 )
 
 
+Job: TypeAlias = tuple[str, int]
+"""Name of a product's input, and the span of its activations in blocks."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """Which rows a line works on: names of the step's counts, row numbers, their products."""
@@ -48,7 +53,7 @@ class _Rows:
     pieces: str
     units: str
     numbers: npt.NDArray[np.int64]
-    jobs: Mapping[str, Place]
+    jobs: Mapping[Job, Place]
 
 
 class ForwardWriter:
@@ -61,9 +66,9 @@ class ForwardWriter:
         self._config, self._threads = model.config, threads
         self._w = ProgramWriter()
         self.step = self._w.record(STEP_FIELDS)
-        self.jobs = {name: self._job(name) for name in buffers.rounded if name != "head"}
-        """Products of all rows, by name."""
-        self.scored_jobs = {name: self._job(name) for name in buffers.rounded if name != "qkv"}
+        self.jobs = self._jobs(name for name in buffers.rounded if name != "head")
+        """Products of all rows, by name and span of the activations."""
+        self.scored_jobs = self._jobs(name for name in buffers.rounded if name != "qkv")
         """Products of the scored rows."""
 
     def write(self) -> Program:
@@ -72,23 +77,26 @@ class ForwardWriter:
         made = b.y, b.y.strides[0]
         before: tuple[F32, int] = b.nothing, 0
         for index, layer in enumerate(self._model.layers):
-            self._norm("qkv", layer.attn_norm, before, rows)
+            self._norm(_job("qkv", layer.qkv), layer.attn_norm, before, rows)
             self._keys_and_values(index, layer)
             if index == len(self._model.layers) - 1:
                 names = "picked", "picked_pieces", "picked_units"
                 rows = _Rows(*names, b.picked, self.scored_jobs)
                 self.cached = self._w.length
                 """Lines until the keys and values of all rows are in the caches."""
-            self._attend(index, rows)
-            self._product(rows.jobs["output"], layer.output, b.y, (0,))
-            self._norm("gate_up", layer.ffn_norm, made, rows)
+            output, gate_up = _job("output", layer.output), _job("gate_up", layer.gate_up)
+            down = _job("down", layer.down)
+            self._attend(index, output, rows)
+            self._product(rows.jobs[output], layer.output, b.y, (0,))
+            self._norm(gate_up, layer.ffn_norm, made, rows)
             up = b.gate_up.strides[0] // 2
-            self._product(rows.jobs["gate_up"], layer.gate_up, b.gate_up, (0, up))
-            self._gate(up, rows)
-            self._product(rows.jobs["down"], layer.down, b.y, (0,))
+            self._product(rows.jobs[gate_up], layer.gate_up, b.gate_up, (0, up))
+            self._gate(down, up, rows)
+            self._product(rows.jobs[down], layer.down, b.y, (0,))
             before = made
-        self._norm("head", self._model.output_norm, made, rows)
-        self.logits = self._product(rows.jobs["head"], self._model.head, None, (0,))
+        head = _job("head", self._model.head)
+        self._norm(head, self._model.output_norm, made, rows)
+        self.logits = self._product(rows.jobs[head], self._model.head, None, (0,))
         """The head's part, whose results go elsewhere in each step."""
         return self._w.finish()
 
@@ -96,7 +104,8 @@ class ForwardWriter:
         config, b = self._config, self._b
         columns = [0, config.num_heads * config.head_size]
         columns.append(columns[1] + config.kv_size)
-        self._product(self.jobs["qkv"], layer.qkv, b.qkv, [4 * column for column in columns])
+        offsets = [4 * column for column in columns]
+        self._product(self.jobs[_job("qkv", layer.qkv)], layer.qkv, b.qkv, offsets)
         rope = self._w.record(
             ROPE_FIELDS,
             **self._heads(index),
@@ -107,7 +116,7 @@ class ForwardWriter:
         )
         self._line(f"rope_{config.rope_style}", rope, "row_groups")
 
-    def _attend(self, index: int, rows: _Rows) -> None:
+    def _attend(self, index: int, job: Job, rows: _Rows) -> None:
         config, b = self._config, self._b
         units = self.step.field(STEP_FIELDS, rows.units)
         attend = self._w.record(ATTEND_FIELDS, **self._heads(index), units=units)
@@ -119,7 +128,7 @@ class ForwardWriter:
             heads=config.num_heads,
             vectors=config.head_size // LANES,
             rows=rows.numbers.ctypes.data,
-            job=rows.jobs["output"],
+            job=rows.jobs[job],
         )
         self._line("merge", merge, rows.rows)
 
@@ -138,7 +147,7 @@ class ForwardWriter:
             "group_stride": group_bytes,
         }
 
-    def _norm(self, job: str, weight: F32, y: tuple[F32, int], rows: _Rows) -> None:
+    def _norm(self, job: Job, weight: F32, y: tuple[F32, int], rows: _Rows) -> None:
         b, config = self._b, self._config
         record = self._w.record(
             NORM_FIELDS,
@@ -154,9 +163,10 @@ class ForwardWriter:
         )
         self._line("norm", record, rows.rows)
 
-    def _gate(self, up: int, rows: _Rows) -> None:
+    def _gate(self, job: Job, up: int, rows: _Rows) -> None:
         blocks = self._b.blocks["down"]
-        chunk = -(-blocks // (_PIECES_PER_THREAD * self._threads))
+        span = self._span("down")
+        chunk = -(-blocks // (_PIECES_PER_THREAD * self._threads * span)) * span
         self.pieces = -(-blocks // chunk)
         record = self._w.record(
             GATE_FIELDS,
@@ -165,7 +175,7 @@ class ForwardWriter:
             up=up,
             pieces=self.pieces,
             chunk=chunk,
-            job=rows.jobs["down"],
+            job=rows.jobs[job],
         )
         self._line("gate", record, rows.pieces)
 
@@ -194,16 +204,28 @@ class ForwardWriter:
         self._w.lines_at_once(calls, job, ends=_ENDS)
         return calls[0][1]
 
-    def _job(self, name: str) -> Place:
+    def _jobs(self, names: Iterable[str]) -> dict[Job, Place]:
+        """Of every span that the blocks of an input can be divided into."""
+        spans = {name: {1, self._span(name)} for name in names}
+        return {(name, span): self._memory(name, span) for name in spans for span in spans[name]}
+
+    def _span(self, name: str) -> int:
+        """The longest span of an input."""
+        return MOST_SPAN if self._b.blocks[name] % MOST_SPAN == 0 else 1
+
+    def _memory(self, name: str, span: int) -> Place:
         memory, blocks = self._b.rounded[name], self._b.blocks[name]
         room = len(memory) // ACTIVATION_BYTES
         codes = memory.ctypes.data
-        factors = codes + room * BLOCK
         return self._w.record(
             JOB_FIELDS,
             codes=codes,
-            factors=factors,
-            sums=factors + FACTORS_BYTES * room,
+            factors=codes + room * BLOCK,
+            span=span,
             blocks=blocks,
             out_stride=self._b.strides[name],
         )
+
+
+def _job(name: str, parts: Sequence[PackedMatrix]) -> Job:
+    return name, span_of(part.kind for part in parts)

@@ -25,7 +25,7 @@ from sparkcode.model.kernels.step import (
 )
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import PART_FIELDS, TILE_ROWS
-from sparkcode.model.kernels.unpack import LAYOUTS
+from sparkcode.model.kernels.unpack import LAYOUTS, span_of
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.packed import PackedFile
 from sparkcode.model.records import COLUMNS, ROWS, PackedMatrix
@@ -75,6 +75,7 @@ class PackedProduct:
     def __init__(self, kernel: Kernel, parts: Sequence[PackedMatrix]) -> None:
         self._kernel, self._parts = kernel, tuple(parts)
         self._blocks = 2 * -(-parts[0].shape[1] // COLUMNS)
+        self._span = span_of(part.kind for part in parts)
         rows = [part.shape[0] for part in parts]
         padded = [len(part.records) * ROWS for part in parts]
         starts = np.cumsum([0, *padded]).tolist()
@@ -110,7 +111,7 @@ class PackedProduct:
         return y if self._keep is None else y[:, self._keep]
 
     def _quantised(self, x: F32) -> tuple[U8, tuple[int, int, int]]:
-        """Activations as tiles: memory, and in it the addresses of codes, factors and sums."""
+        """Activations as tiles: memory, in it the addresses of codes and factors; their span."""
         x = np.ascontiguousarray(x, np.float32)
         (rows, columns), blocks = x.shape, self._blocks
         if columns != blocks * BLOCK:
@@ -118,17 +119,13 @@ class PackedProduct:
         memory = np.empty(rows * blocks * ACTIVATION_BYTES, np.uint8)
         codes = _address(memory)
         factors = codes + rows * blocks * BLOCK
-        sums = factors + rows * blocks * FACTORS_BYTES
         source, stride = x.ctypes.data, x.strides[0]
         for first in range(0, rows, TILE_ROWS):
             before, count = first * blocks, min(TILE_ROWS, rows - first)
-            places = (
-                codes + before * BLOCK,
-                factors + before * FACTORS_BYTES,
-                sums + before * 4,
-            )
-            self._kernel.quantise(source + first * stride, stride, count, blocks, *places)
-        return memory, (codes, factors, sums)
+            places = codes + before * BLOCK, factors + before * FACTORS_BYTES
+            start = source + first * stride
+            self._kernel.quantise(start, stride, count, blocks, self._span, *places)
+        return memory, (codes, factors, self._span)
 
 
 def _pairs(part: PackedMatrix) -> int:

@@ -1,70 +1,127 @@
 """Activations rounded to 8 bit, 32 at a time.
 
-``x = a * i`` with ``a`` the block's largest magnitude / 127. Besides its codes a block has two
-**factors**, ``a`` and ``a * sum(i)``, and its **pair sums**: two 16-bit integers in one word, the
-sums of the codes whose number is 0 or 1, and 2 or 3, modulo 4. A code vector's 16-bit sums of
-neighbours lie in that order, so the word in every lane is what a whole block's activations add to
-them.
+``x = a * i`` with ``a`` the largest magnitude / 127 of a block, or of a **span** of 8 blocks, which
+is what weights with whole-number scales are multiplied by. Besides its codes a block has a record
+of four **factors**:
+
+======  =================================================================================
+offset  what it holds
+======  =================================================================================
+0       ``a``, a float
+4       ``a * sum(i)``, a float
+8       pair sums, two 16-bit integers: the sums of the codes whose number is 0 or 1, and 2
+        or 3, modulo 4. A code vector's 16-bit sums of neighbours lie in that order, so the
+        word in every lane is what a whole block's activations add to them.
+12      block sums, two 16-bit integers: ``sum(i)`` of this block, whose number is even,
+        and of the next
+======  =================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
-from sparkcode.model.kernels.vocabulary import FLOATS, INTS, LANES, Emitter, Value
+from sparkcode.model.kernels.vocabulary import FLOATS, I16, LANES, Emitter, Value
 
-FACTORS_BYTES = 8
+FACTORS_BYTES = 16
 """Of a block."""
+PAIR_SUMS, BLOCK_SUMS = 8, 12
+"""Offsets in the factors."""
+MOST_SPAN = 8
+"""Blocks."""
 _SMALLEST = 1e-30
-"""A block whose largest magnitude is below counts as zeros: 127 / magnitude could overflow."""
+"""A span whose largest magnitude is below counts as zeros: 127 / magnitude could overflow."""
+_VALUES_BYTES = 4 * BLOCK
+
+BlockValues: TypeAlias = Callable[[Value], Sequence[Value]]
+"""A block's number to its activations, 4 of FLOATS."""
+Places: TypeAlias = Callable[[Value], tuple[Value, Value]]
+"""A block's number to the addresses of its codes and factors."""
 
 
 def emit_quantise(module: ir.Module) -> ir.Function:
-    """``quantise(x, stride, rows, blocks, codes, factors, sums)``: one tile of activations.
+    """``quantise(x, stride, rows, blocks, span, codes, factors)``: one tile of activations.
 
-    x float32 [rows, blocks * 32], ``stride`` bytes between rows -> int8 [blocks, rows, 32], factors
-    float32 [blocks, rows, 2] and pair sums int16 [blocks, rows, 2].
+    x float32 [rows, blocks * 32], ``stride`` bytes between rows -> int8 [blocks, rows, 32] and
+    factors [blocks, rows]; ``blocks`` is a multiple of ``span``, 1 or 8.
     """
     e = Emitter(module, "quantise", 7)
-    x, stride, rows, blocks, codes, factors, sums = e.arguments
-    step = e.mul(rows, BLOCK)
+    x, stride, rows, blocks, span, codes, factors = e.arguments
 
     def row(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         first = e.add(x, e.mul(t, stride))
-        own = e.add(codes, e.mul(t, BLOCK))
 
-        def block(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.add(first, e.mul(index, BLOCK * 4))
-            place = e.add(e.mul(index, rows), t)
-            values = [e.load(FLOATS, at, 32 * part) for part in range(4)]
-            places = e.add(own, e.mul(index, step)), e.add(factors, e.mul(place, FACTORS_BYTES))
-            quantise_block(e, values, *places, e.add(sums, e.mul(place, 4)))
-            return ()
+        def values(block: Value) -> Sequence[Value]:
+            at = e.add(first, e.mul(block, _VALUES_BYTES))
+            return [e.load(FLOATS, at, 32 * part) for part in range(4)]
 
-        e.repeat(blocks, (), block)
+        def place(block: Value) -> tuple[Value, Value]:
+            number = e.add(e.mul(block, rows), t)
+            return e.add(codes, e.mul(number, BLOCK)), e.add(factors, e.mul(number, FACTORS_BYTES))
+
+        round_blocks(e, values, place, (e.whole(0), blocks), span)
         return ()
 
     e.repeat(rows, (), row)
     return e.finish()
 
 
-def quantise_block(
-    e: Emitter, values: Sequence[Value], codes: Value, factors: Value, sums: Value
+def round_blocks(
+    e: Emitter, values: BlockValues, place: Places, blocks: tuple[Value, Value], span: Value
 ) -> None:
-    """Round 4 of FLOATS to bytes at ``codes``, and store their factors and pair sums."""
-    sizes = [e.magnitude(value) for value in values]
-    largest = e.largest(e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3])))
-    inverse = e.over(e.number(127.0), largest)
-    factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
-    total = e.constant(INTS, 0)
+    """Round ``blocks``, the first one's number and how many, into place."""
+    first, count = blocks
+    room = e.scratch(MOST_SPAN * _VALUES_BYTES)
+
+    def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+        start = e.add(first, e.mul(index, span))
+
+        def measure(n: Value, found: Sequence[Value]) -> Sequence[Value]:
+            own = values(e.add(start, n))
+            at = e.add(room, e.mul(n, _VALUES_BYTES))
+            for part, value in enumerate(own):
+                e.store(value, at, 32 * part)
+            sizes = [e.magnitude(value) for value in own]
+            most = e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3]))
+            return (e.greater(found[0], most),)
+
+        (found,) = e.repeat(span, (e.constant(FLOATS, 0.0),), measure)
+        largest = e.largest(found)
+        inverse = e.over(e.number(127.0), largest)
+        factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
+        scale = e.over(largest, e.number(127.0))
+
+        def write(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+            block, at = e.add(start, n), e.add(room, e.mul(n, _VALUES_BYTES))
+            codes, factors = place(block)
+            pairs = _write_codes(
+                e, [e.load(FLOATS, at, 32 * part) for part in range(4)], factor, codes
+            )
+            total = e.halves_sum(pairs)
+            e.store(scale, factors)
+            e.store(e.times(e.to_float(total), scale), factors, 4)
+            e.store(pairs, factors, PAIR_SUMS)
+            _, even = place(e.bits(block, -2))
+            odd = e.bits(block, 1)
+            e.store(e.narrow(total, I16), e.add(even, e.mul(odd, 2)), BLOCK_SUMS)
+            return ()
+
+        e.repeat(span, (), write)
+        return ()
+
+    spans, _ = e.divide(count, span)
+    e.repeat(spans, (), each)
+
+
+def _write_codes(e: Emitter, values: Sequence[Value], factor: Value, codes: Value) -> Value:
+    """Store a block's codes; returns their pair sums."""
+    ints = []
     for part, value in enumerate(values):
-        rounded, ints = e.to_int8(e.times(value, factor))
+        rounded, whole = e.to_int8(e.times(value, factor))
         e.store(rounded, codes, LANES * part)
-        total = e.plus(total, ints)
-    scale, pairs = e.over(largest, e.number(127.0)), e.pair_totals(total)
-    e.store(scale, factors)
-    e.store(e.times(e.both_halves(pairs), scale), factors, 4)
-    e.store(pairs, sums)
+        ints.append(whole)
+    return e.pair_totals(e.plus(e.plus(ints[0], ints[1]), e.plus(ints[2], ints[3])))

@@ -16,13 +16,16 @@ I64Array = npt.NDArray[np.int64]
 _ROWS = 16
 
 
-def quantised(x: F32) -> tuple[I64Array, F32]:
-    """x [T, K] -> codes [T, K/32, 32], scales [T, K/32]."""
+def quantised(x: F32, span: int = 1) -> tuple[I64Array, F32]:
+    """x [T, K] -> codes [T, K/32, 32], scales [T, K/32], the same for ``span`` blocks."""
     blocks = x.reshape(len(x), -1, BLOCK)
-    largest = np.abs(blocks).max(axis=-1)
+    spans = np.abs(x).reshape(len(x), -1, span * BLOCK)
+    largest: F32 = np.repeat(spans.max(axis=-1), span, axis=1)
     inverse = np.zeros_like(largest)
     np.divide(np.float32(127), largest, out=inverse, where=largest > 1e-30)
-    return np.rint(blocks * inverse[..., None]).astype(np.int64), largest / np.float32(127)
+    return np.rint(blocks * inverse[..., None]).astype(np.int64), (
+        largest / np.float32(127)
+    ).astype(np.float32)
 
 
 def fused(a: F32, b: F32, c: F32) -> F32:
@@ -76,10 +79,15 @@ def _numbers(records: U8, at: int, each: int, dtype: type[np.float16] | type[np.
     return by_row.reshape(len(records) * _ROWS, -1).astype(np.float32)
 
 
-def product(kind: RecordKind, records: U8, x: F32) -> F32:
-    """Records [G, R, bytes], x [T, K] -> [T, 16 G]; K at most the columns there are."""
+def product(kind: RecordKind, records: U8, x: F32, *, span: int = 1) -> F32:
+    """Records [G, R, bytes], x [T, K] -> [T, 16 G]; K at most the columns there are.
+
+    ``span``: blocks of activations that share a scale, where the kind does not say.
+    """
+    if LAYOUTS[kind].whole:
+        return _whole_product(kind, records, x)
     own, steps, minima = unpacked(kind, records)
-    codes, scales = quantised(x)
+    codes, scales = quantised(x, span)
     total = np.zeros((len(x), len(own)), np.float32)
     for block in range(codes.shape[1]):
         dot = (codes[:, block] @ own[:, block].T).astype(np.float32)  # exact integers, [T, N]
@@ -88,4 +96,24 @@ def product(kind: RecordKind, records: U8, x: F32) -> F32:
         if minima is not None:
             sums = codes[:, block].sum(axis=-1).astype(np.float32)[:, None]
             total = fused(-minima[:, block], sums * a, total)
+    return total
+
+
+def _whole_product(kind: RecordKind, records: U8, x: F32) -> F32:
+    """The product of records whose scales are whole numbers."""
+    each = LAYOUTS[kind].blocks
+    own, _, _ = unpacked(kind, records)
+    counts, minima = (
+        _numbers(records, at, each, np.uint8).astype(np.int64) for at in (64, 192)
+    )  # [N, blocks]
+    d, dmin = (_numbers(records, at, 1, np.float16) for at in (0, 32))  # [N, R]
+    codes, scales = quantised(x, each)
+    total = np.zeros((len(x), len(own)), np.float32)
+    for record in range(codes.shape[1] // each):
+        blocks = range(record * each, (record + 1) * each)
+        dots = sum(codes[:, n] @ (own[:, n] * counts[:, n, None]).T for n in blocks)  # [T, N]
+        sums = sum(codes[:, n].sum(axis=-1)[:, None] * minima[:, n] for n in blocks)  # [T, N]
+        a = scales[:, record * each, None]
+        for ints, factor in ((dots, d), (sums, -dmin)):
+            total = fused(np.asarray(ints).astype(np.float32), factor[:, record] * a, total)
     return total

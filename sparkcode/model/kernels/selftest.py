@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from sparkcode.model.blocks import BLOCK, F32, U8
+from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.kernels.reference import product
 from sparkcode.model.kernels.tiles import PART_FIELDS
 from sparkcode.model.kernels.unpack import LAYOUTS, RecordKind
@@ -41,13 +42,13 @@ def multiply(address: Callable[[str], int], kind: RecordKind, records: U8, x: F3
     integer = ctypes.c_int64
     (rows, columns), blocks = x.shape, x.shape[1] // BLOCK
     codes = np.zeros((blocks, rows, BLOCK), np.int8)
-    factors = np.zeros((blocks, rows, 2), np.float32)
-    sums = np.zeros((blocks, rows), np.int32)
+    factors = np.zeros((blocks, rows, FACTORS_BYTES), np.uint8)
+    span = LAYOUTS[kind].span
     out = np.zeros((rows, len(records) * _ROWS), np.float32)
-    places = [array.ctypes.data for array in (codes, factors, sums)]
+    places = codes.ctypes.data, factors.ctypes.data
     quantise = ctypes.CFUNCTYPE(None, *[integer] * 7)(address("quantise"))
-    quantise(x.ctypes.data, x.strides[0], rows, blocks, *places)
-    job = np.array([*places, rows, blocks, out.strides[0], 0, 1], np.int64)
+    quantise(x.ctypes.data, x.strides[0], rows, blocks, span, *places)
+    job = np.array([*places, span, rows, blocks, out.strides[0], 0, 1], np.int64)
     whole = records.ctypes.data, len(records), columns // (2 * BLOCK), out.ctypes.data
     part = np.array([address(f"multiply_{kind}"), *whole, 1, 0, 0], np.int64)
     job[6] = part.ctypes.data

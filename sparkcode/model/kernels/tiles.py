@@ -1,22 +1,13 @@
 """The products themselves: 16 rows of packed weights times rows of activations.
 
-A block of 32 weights of a row contributes ``(s a) * dot(c - zero, i)`` to its row's sum (``s``,
-``c`` and ``zero`` as in :mod:`sparkcode.model.blocks`, ``a`` and ``i`` the activations of
-:mod:`~sparkcode.model.kernels.quantise`), kinds with minima less ``m * (a sum(i))``. The dot
-product is an exact integer (:mod:`~sparkcode.model.kernels.dots`). In float32, in the order of the
-blocks::
-
-    total = fma(dot, s * a, total)
-    total = fma(-m, a * sum(i), total)
-
-One row of activations and many go through the same operations in the same order, so a batch's rows
-equal single ones bit for bit.
+What a record of weights adds to a sum is in :mod:`~sparkcode.model.kernels.sums`; here is how often
+it is unpacked.
 
 **One or two rows** wait for memory: weights are unpacked into registers, used and forgotten, and
 the sums stay in registers as well. **More rows** share the unpacking: a record's codes and scales
 go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
 of 4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
-times and a broadcast activation for all 16 rows. Its float sums lie in the L1 cache: they are
+times and a broadcast activation for all 16 rows. Its other sums lie in the L1 cache: they are
 touched once a block. Up to the number of rows where arithmetic takes as long as the weights take
 to arrive, further rows cost nothing.
 
@@ -32,66 +23,41 @@ from functools import partial
 
 from llvmlite import ir
 
-from sparkcode.model.blocks import BLOCK
-from sparkcode.model.kernels.dots import Dot
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
-from sparkcode.model.kernels.quantise import FACTORS_BYTES, emit_quantise
+from sparkcode.model.kernels.quantise import emit_quantise
+from sparkcode.model.kernels.sums import (
+    FEW,
+    GROUP_BYTES,
+    Activations,
+    add_in_memory,
+    add_in_registers,
+    ask_ahead,
+)
 from sparkcode.model.kernels.unpack import (
     LAYOUTS,
+    RECORD_BYTES,
     SCRATCH_BYTES,
-    VECTORS,
-    Layout,
     PackedBlock,
+    PackedRecord,
     RecordKind,
-    ScratchBlock,
-    Source,
+    write_record,
     write_scratch,
 )
-from sparkcode.model.kernels.vocabulary import FLOAT, I32, I64, Emitter, Value
+from sparkcode.model.kernels.vocabulary import I64, Emitter, Value
 from sparkcode.model.kernels.wide import Wide
 
 TILE_ROWS = 64
 """Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""
 
-JOB_FIELDS = ("codes", "factors", "sums", "rows", "blocks", "out_stride", "parts", "count")
-"""Addresses of the activations (see ``quantise``), T, blocks padded to pairs, bytes between rows
-of the result, address and number of the parts."""
+JOB_FIELDS = ("codes", "factors", "span", "rows", "blocks", "out_stride", "parts", "count")
+"""Addresses of the activations and their span (see ``quantise``), T, blocks padded to pairs, bytes
+between rows of the result, address and number of the parts."""
 PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "done")
 """Address of ``multiply_<kind>``, of the records [groups, pairs], of the result's first column,
 groups a thread takes at once, the counter that threads take them from, and the count of those
 that are finished: who reads there that all are may read every result."""
 
 _FIELD_BYTES = 8
-_GROUP_BYTES = 64  # 16 float32 results, also 16 rows x 4 codes
-_CACHE_LINE_BYTES = 64
-_UNROLLED = 2  # blocks
-_FEW = (1, 2)  # rows
-_PREFETCH_BYTES = 4096
-"""How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Activations:
-    """Where rows lie: codes [blocks, T, 32], factors [blocks, T, 2], pair sums [blocks, T]; T."""
-
-    codes: Value
-    factors: Value
-    sums: Value
-    rows: Value
-
-    def row(self, e: Emitter, t: int) -> _Activations:
-        """From row t on."""
-        factors, sums = e.add(self.factors, FACTORS_BYTES * t), e.add(self.sums, 4 * t)
-        return _Activations(e.add(self.codes, BLOCK * t), factors, sums, self.rows)
-
-    def after(self, e: Emitter, places: Value) -> _Activations:
-        """``places`` further on; there are T to a block."""
-        return _Activations(
-            codes=e.add(self.codes, e.mul(places, BLOCK)),
-            factors=e.add(self.factors, e.mul(places, FACTORS_BYTES)),
-            sums=e.add(self.sums, e.mul(places, 4)),
-            rows=self.rows,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +86,11 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
     p = {name: e.load(I64, part, i * _FIELD_BYTES) for i, name in enumerate(PART_FIELDS)}
     j = {name: e.load(I64, job, i * _FIELD_BYTES) for i, name in enumerate(JOB_FIELDS)}
     layout = LAYOUTS[kind]
-    room = e.scratch(TILE_ROWS * _GROUP_BYTES), e.scratch(layout.blocks * SCRATCH_BYTES)
+    room = (
+        e.scratch(TILE_ROWS * GROUP_BYTES),
+        e.scratch(layout.blocks * SCRATCH_BYTES + RECORD_BYTES),
+        e.scratch(isa.tiles[0] * GROUP_BYTES),
+    )
     next_group, done = (
         e.add(part, PART_FIELDS.index(name) * _FIELD_BYTES) for name in ("next", "done")
     )
@@ -138,13 +108,13 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
 
             def group(index: Value, _: Sequence[Value]) -> Sequence[Value]:
                 own = e.add(first, index)
-                column = e.add(p["out"], e.mul(own, _GROUP_BYTES))
+                column = e.add(p["out"], e.mul(own, GROUP_BYTES))
                 out = e.add(column, e.mul(row, j["out_stride"]))
                 records = _Records(kind, e.add(p["records"], e.mul(own, group_bytes)), count)
                 place = out, j["out_stride"]
                 e.choose(
                     x.rows,
-                    {size: partial(_few_rows, e, records, x, size, place) for size in _FEW},
+                    {size: partial(_few_rows, e, records, x, size, place) for size in FEW},
                     partial(_rows, e, records, x, room, place),
                 )
                 return ()
@@ -159,42 +129,24 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
     return e.function
 
 
-def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> _Activations:
+def _activations(e: Wide, job: Mapping[str, Value], row: Value) -> Activations:
     """The tile that begins with ``row``."""
     rows = e.smaller(e.sub(job["rows"], row), TILE_ROWS)
-    first = _Activations(job["codes"], job["factors"], job["sums"], rows)
+    first = Activations(job["codes"], job["factors"], rows)
     return first.after(e, e.mul(row, job["blocks"]))
 
 
 def _few_rows(
-    e: Wide, records: _Records, x: _Activations, size: int, place: tuple[Value, Value]
+    e: Wide, records: _Records, x: Activations, size: int, place: tuple[Value, Value]
 ) -> None:
     """One or two rows of activations: weights and sums stay in registers."""
     kind, layout = records.kind, LAYOUTS[records.kind]
     out, stride = place
     sums = [(t, half) for t in range(size) for half in e.halves]
 
-    def add(
-        record: Value, first: Value, block: Value | int, totals: Sequence[Value]
-    ) -> Sequence[Value]:
-        _ask_ahead(e, layout, record, block)
-        source = PackedBlock(e, kind, record, block)
-        rows = x.after(e, e.mul(e.add(first, block), size))
-        dots = _dots(e, kind, source, rows, size)
-        factors = [_factors(e, kind, rows.row(e, t)) for t in range(size)]
-        return [
-            _add(e, source, factors[t], half, dots[t][half], total)
-            for (t, half), total in zip(sums, totals, strict=True)
-        ]
-
     def each(index: Value, totals: Sequence[Value]) -> Sequence[Value]:
-        record = _record(e, records, index)
-        first = e.mul(index, layout.blocks)
-        if layout.blocks == _UNROLLED:
-            for block in range(_UNROLLED):
-                totals = add(record, first, block, totals)
-            return totals
-        return e.repeat(e.whole(layout.blocks), totals, lambda n, old: add(record, first, n, old))
+        own = x.after(e, e.mul(index, layout.blocks * size))
+        return add_in_registers(e, kind, _record(e, records, index), own, totals)
 
     totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in sums], each)
     for (t, half), total in zip(sums, totals, strict=True):
@@ -204,35 +156,37 @@ def _few_rows(
 def _rows(
     e: Wide,
     records: _Records,
-    x: _Activations,
-    room: tuple[Value, Value],
+    x: Activations,
+    room: tuple[Value, Value, Value],
     place: tuple[Value, Value],
 ) -> None:
     """Several rows of activations: a record is unpacked once; the sums lie in memory as well."""
-    (totals, scratch), (out, stride) = room, place
+    (totals, scratch, _), (out, stride) = room, place
     layout = LAYOUTS[records.kind]
 
     def clear(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         for half in e.halves:
-            e.store(e.constant(e.floats, 0.0), e.at(totals, t, _GROUP_BYTES, e.half_bytes * half))
+            e.store(e.constant(e.floats, 0.0), e.at(totals, t, GROUP_BYTES, e.half_bytes * half))
         return ()
 
     def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
         record = _record(e, records, index)
 
         def unpack(n: Value, _: Sequence[Value]) -> Sequence[Value]:
-            _ask_ahead(e, layout, record, n)
+            ask_ahead(e, layout, record, n)
             write_scratch(PackedBlock(e, records.kind, record, n), e.at(scratch, n, SCRATCH_BYTES))
             return ()
 
         e.repeat(e.whole(layout.blocks), (), unpack)
+        if layout.whole:
+            write_record(PackedRecord(e, record), e.add(scratch, layout.blocks * SCRATCH_BYTES))
         own = x.after(e, e.mul(e.mul(index, layout.blocks), x.rows))
-        _tiles(e, records.kind, own, scratch, totals)
+        _tiles(e, records.kind, own, room)
         return ()
 
     def copy(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         for half in e.halves:
-            value = e.load(e.floats, e.at(totals, t, _GROUP_BYTES, e.half_bytes * half))
+            value = e.load(e.floats, e.at(totals, t, GROUP_BYTES, e.half_bytes * half))
             e.store(value, e.add(out, e.mul(t, stride)), e.half_bytes * half)
         return ()
 
@@ -241,8 +195,9 @@ def _rows(
     e.repeat(x.rows, (), copy)
 
 
-def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: Value) -> None:
-    """All rows of activations with the record in ``scratch``: the largest tiles first."""
+def _tiles(e: Wide, kind: RecordKind, x: Activations, room: tuple[Value, Value, Value]) -> None:
+    """All rows of activations with the record in the scratch: the largest tiles first."""
+    totals, scratch, ints = room
     largest = e.isa.tiles[0]
 
     def whole(n: Value, _: Sequence[Value]) -> Sequence[Value]:
@@ -250,7 +205,8 @@ def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: V
         return ()
 
     def tile(first: Value, size: int) -> None:
-        _tile(e, kind, x.after(e, first), (scratch, e.at(totals, first, _GROUP_BYTES)), size)
+        own = scratch, e.at(totals, first, GROUP_BYTES), ints
+        add_in_memory(e, kind, x.after(e, first), own, size)
 
     count, _ = e.divide(x.rows, e.whole(largest))
     e.when_any(count, lambda: e.repeat(count, (), whole))
@@ -258,76 +214,9 @@ def _tiles(e: Wide, kind: RecordKind, x: _Activations, scratch: Value, totals: V
         e.when_any(e.bits(x.rows, size), partial(tile, e.bits(x.rows, -2 * size), size))
 
 
-def _tile(e: Wide, kind: RecordKind, x: _Activations, room: tuple[Value, Value], size: int) -> None:
-    """Add a record's products to the sums of ``size`` rows, with which ``x`` and the sums begin."""
-    scratch, totals = room
-    layout = LAYOUTS[kind]
-
-    def block(n: Value, _: Sequence[Value]) -> Sequence[Value]:
-        source = ScratchBlock(e, kind, e.at(scratch, n, SCRATCH_BYTES))
-        row = x.after(e, e.mul(n, x.rows))
-        dots = _dots(e, kind, source, row, size)
-        for t in range(size):
-            factors = _factors(e, kind, row.row(e, t))
-            for half in e.halves:
-                at = e.add(totals, _GROUP_BYTES * t + e.half_bytes * half)
-                total = e.load(e.floats, at)
-                e.store(_add(e, source, factors, half, dots[t][half], total), at)
-        return ()
-
-    e.repeat(e.whole(layout.blocks), (), block)
-
-
-def _dots(e: Wide, kind: RecordKind, source: Source, x: _Activations, size: int) -> list[list[Dot]]:
-    """A block's integer products with ``size`` rows: [size][halves]."""
-    ordered = size > max(_FEW)
-    dots = [
-        [Dot(e, kind, e.add(x.sums, 4 * t), ordered=ordered) for _ in e.halves] for t in range(size)
-    ]
-    for number in range(VECTORS):
-        vectors = [source.vector(number, half) for half in e.halves]
-        for t in range(size):
-            word = e.broadcast(I32, x.codes, BLOCK * t + 4 * number)
-            activations = e.cast(word, e.bytes)
-            for half in e.halves:
-                dots[t][half].take(number, vectors[half], activations)
-    return dots
-
-
-def _factors(e: Wide, kind: RecordKind, x: _Activations) -> tuple[Value, Value | None]:
-    """``a`` of the first row of ``x`` and, for kinds with minima, ``a sum(i)``: in every lane."""
-    a = e.broadcast(FLOAT, x.factors)
-    return a, e.broadcast(FLOAT, x.factors, 4) if LAYOUTS[kind].minima else None
-
-
-def _add(
-    e: Wide,
-    source: Source,
-    factors: tuple[Value, Value | None],
-    half: int,
-    dot: Dot,
-    total: Value,
-) -> Value:
-    """``total`` and the contribution of one half with a row of activations."""
-    a, offset = factors
-    total = e.fused(dot.result(), e.times(source.scale(half), a), total)
-    minimum = source.minimum(half)
-    if minimum is None or offset is None:
-        return total
-    return e.fused(minimum, offset, total)
-
-
 def _record(e: Wide, records: _Records, index: Value) -> Value:
     """Address of a record."""
     return e.add(records.start, e.mul(index, LAYOUTS[records.kind].nbytes))
-
-
-def _ask_ahead(e: Wide, layout: Layout, record: Value, block: Value | int) -> None:
-    """Ask for a block's share of the lines that come later."""
-    share = -(-layout.nbytes // (layout.blocks * _CACHE_LINE_BYTES)) * _CACHE_LINE_BYTES
-    start = e.at(record, block, share)
-    for line in range(0, share, _CACHE_LINE_BYTES):
-        e.prefetch(start, _PREFETCH_BYTES + line)
 
 
 def emit_run(module: ir.Module) -> ir.Function:

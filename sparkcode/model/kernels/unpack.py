@@ -11,13 +11,14 @@ q8     1088   2       scales 0, bytes 64
 =====  =====  ======  ==================================================================
 
 Where several rows of
-activations follow, a record is written out once into a **scratch** block: codes [8][64], scales and
-negative minima as 16 floats each.
+activations follow, a record is written out once into **scratch** blocks: codes [8][64], scales and
+negative minima as 16 floats each. Those of q4k hold 16 whole scales instead; behind the last one
+lie four vectors of 16 pairs of minima, of two blocks each, and ``d`` and ``-dmin`` as floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -32,6 +33,8 @@ VECTORS: Final = 8
 """Vectors in a block."""
 SCRATCH_BYTES: Final = 8 * _VECTOR + 2 * _VECTOR
 """Of one block."""
+RECORD_BYTES: Final = 6 * _VECTOR
+"""Of what lies behind a record's blocks."""
 _SCALES_AT, _MINIMA_AT = 8 * _VECTOR, 9 * _VECTOR
 
 
@@ -46,15 +49,27 @@ class Layout:
     zero: int
     """The code that stands for 0."""
     minima: bool = False
+    whole: bool = False
+    """Whether a block's scale and minimum are whole numbers, times a factor of the record."""
+
+    @property
+    def span(self) -> int:
+        """Blocks of activations that have to share one ``a``."""
+        return self.blocks if self.whole else 1
 
 
 LAYOUTS: Final[Mapping[RecordKind, Layout]] = {
     "q4": Layout(640, 2, 128, 0, minima=True),
-    "q4k": Layout(2368, 8, 320, 0, minima=True),
+    "q4k": Layout(2368, 8, 320, 0, minima=True, whole=True),
     "q5": Layout(704, 2, 64, 16),
     "q6": Layout(832, 2, 64, 32),
     "q8": Layout(1088, 2, 64, 128),
 }
+
+
+def span_of(kinds: Iterable[RecordKind]) -> int:
+    """Blocks that share one ``a`` in activations which all ``kinds`` are multiplied by."""
+    return max(LAYOUTS[kind].span for kind in kinds)
 
 
 class Source(Protocol):
@@ -68,11 +83,11 @@ class Source(Protocol):
         ...
 
     def scale(self, half: int) -> Value:
-        """8 or 16 floats."""
+        """8 or 16 floats; whole scales as :meth:`Wide.as_scales` makes them."""
         ...
 
     def minimum(self, half: int) -> Value | None:
-        """-m of the same rows; None for kinds without minima."""
+        """-m of the same rows; None for kinds without minima, and for whole ones."""
         ...
 
 
@@ -126,17 +141,19 @@ class PackedBlock:
         e = self.e
         if self.kind != "q4k":
             return e.load_halves(e.at(self.record, self.block, _PAIR_SCALES), half)
-        counts = e.load_counts(e.at(self.record, self.block, ROWS, 64), half)
-        return e.times(e.load_halves(self.record, half), counts)
+        return e.as_scales(e.load_words(e.at(self.record, self.block, ROWS, 64), half))
+
+    def count(self, half: int) -> Value:
+        """A whole minimum, in both 16-bit halves of each lane."""
+        e = self.e
+        words = e.load_words(e.at(self.record, self.block, ROWS, 192), half)
+        return e.either(words, e.times_power(words, 16))
 
     def minimum(self, half: int) -> Value | None:
         e = self.e
-        if not LAYOUTS[self.kind].minima:
+        if self.kind != "q4":
             return None
-        if self.kind == "q4":
-            return e.negative(e.load_halves(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
-        counts = e.load_counts(e.at(self.record, self.block, ROWS, 192), half)
-        return e.negative(e.times(e.load_halves(e.add(self.record, 32), half), counts))
+        return e.negative(e.load_halves(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +168,11 @@ class ScratchBlock:
         return self.e.load(self.e.bytes, self.start, _VECTOR * number + self.e.half_bytes * half)
 
     def scale(self, half: int) -> Value:
-        return self.e.load(self.e.floats, self.start, _SCALES_AT + self.e.half_bytes * half)
+        kind = self.e.scales if LAYOUTS[self.kind].whole else self.e.floats
+        return self.e.load(kind, self.start, _SCALES_AT + self.e.half_bytes * half)
 
     def minimum(self, half: int) -> Value | None:
-        if not LAYOUTS[self.kind].minima:
+        if self.kind != "q4":
             return None
         return self.e.load(self.e.floats, self.start, _MINIMA_AT + self.e.half_bytes * half)
 
@@ -170,3 +188,53 @@ def write_scratch(source: PackedBlock, start: Value) -> None:
         minimum = source.minimum(half)
         if minimum is not None:
             e.store(minimum, start, _MINIMA_AT + e.half_bytes * half)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRecord:
+    """What a q4k record's blocks have in common."""
+
+    e: Wide
+    record: Value
+
+    def minima(self, pair: Value | int, half: int) -> Value:
+        """Of blocks 2 ``pair`` and the next: two 16-bit integers for each row."""
+        e = self.e
+        even, odd = (
+            e.load_words(e.at(self.record, pair, 2 * ROWS, 192 + ROWS * n), half) for n in (0, 1)
+        )
+        return e.either(even, e.times_power(odd, 16))
+
+    def factors(self, half: int) -> tuple[Value, Value]:
+        """``d`` and ``-dmin``."""
+        e = self.e
+        return e.load_halves(self.record, half), e.negative(
+            e.load_halves(e.add(self.record, 32), half)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchRecord:
+    """The same, where :func:`write_record` has put it: ``start`` is behind the blocks."""
+
+    e: Wide
+    start: Value
+
+    def minima(self, pair: Value | int, half: int) -> Value:
+        e = self.e
+        return e.load(e.ints, e.at(self.start, pair, _VECTOR, e.half_bytes * half))
+
+    def factors(self, half: int) -> tuple[Value, Value]:
+        e, at = self.e, 4 * _VECTOR + self.e.half_bytes * half
+        return e.load(e.floats, self.start, at), e.load(e.floats, self.start, at + _VECTOR)
+
+
+def write_record(source: PackedRecord, start: Value) -> None:
+    """Write RECORD_BYTES at ``start``."""
+    e = source.e
+    for half in e.halves:
+        at = e.half_bytes * half
+        for pair in range(4):
+            e.store(source.minima(pair, half), start, _VECTOR * pair + at)
+        for number, values in enumerate(source.factors(half)):
+            e.store(values, start, _VECTOR * (4 + number) + at)

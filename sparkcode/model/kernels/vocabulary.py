@@ -329,11 +329,18 @@ class Emitter:
             value = self._b.bitcast(sums, INTS)
         return self._b.extract_element(value, ir.Constant(I32, 0))
 
-    def both_halves(self, word: Value) -> Value:
-        """The sum of a word's two 16-bit integers, as a float."""
+    def halves_sum(self, word: Value) -> Value:
+        """The sum of a word's two 16-bit integers."""
         low = self._b.sext(self._b.trunc(word, I16), I32)
-        high = self._b.ashr(word, ir.Constant(I32, 16))
-        return self._b.sitofp(self._b.add(low, high), FLOAT)
+        return self._b.add(low, self._b.ashr(word, ir.Constant(I32, 16)))
+
+    def to_float(self, value: Value) -> Value:
+        """An integer as a float."""
+        return self._b.sitofp(value, FLOAT)
+
+    def narrow(self, value: Value, kind: Type) -> Value:
+        """The lower bits of an integer."""
+        return self._b.trunc(value, kind)
 
     def lookup(self, table: Value, indices: Value) -> Value:
         """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""

@@ -30,6 +30,8 @@ class Wide(Emitter):
         self.shorts = ir.VectorType(I16, 2 * lanes)
         self.ints = ir.VectorType(I32, lanes)
         self.floats = ir.VectorType(FLOAT, lanes)
+        self.scales = self.shorts if isa.dot == "maddubs" else self.ints
+        """What whole scales are held in; see :meth:`as_scales`."""
 
     def at(self, start: Value, index: Value | int, stride: int, offset: int = 0) -> Value:
         """start + index * stride + offset."""
@@ -42,10 +44,31 @@ class Wide(Emitter):
         kind = ir.VectorType(ir.HalfType(), self.isa.lanes)
         return self.widen(self.load(kind, address, 2 * self.isa.lanes * half))
 
-    def load_counts(self, address: Value, half: int) -> Value:
-        """The half's share of 16 unsigned bytes as floats."""
+    def load_words(self, address: Value, half: int) -> Value:
+        """The half's share of 16 unsigned bytes as integers."""
         kind = ir.VectorType(I8, self.isa.lanes)
-        return self.bytes_to_floats(self.load(kind, address, self.isa.lanes * half))
+        return self._b.zext(self.load(kind, address, self.isa.lanes * half), self.ints)
+
+    def as_scales(self, words: Value) -> Value:
+        """Integers below 2^15 as :meth:`Dot.scaled` takes them.
+
+        ``maddubs`` leaves two sums of 16 bits in a lane: each meets the scale in ``vpmaddwd``.
+        """
+        if self.isa.dot != "maddubs":
+            return words
+        return self.cast(self.either(words, self.times_power(words, 16)), self.shorts)
+
+    def short_dots(self, a: Value, b: Value) -> Value:
+        """``vpmaddwd``: two products of 16-bit integers, added, in every lane of INTS."""
+        if self.isa.dot == "maddubs":
+            halves = [self.cast(value, self.shorts) for value in (a, b)]
+            return self.intrinsic("llvm.x86.avx2.pmadd.wd", self.ints, halves)
+        bits = self.constant(self.ints, 16)
+        low, high = (
+            [self._b.ashr(value, bits) for value in values]
+            for values in ([self._b.shl(a, bits), self._b.shl(b, bits)], [a, b])
+        )
+        return self._b.add(self._b.mul(*low), self._b.mul(*high))
 
     def broadcast(self, kind: ir.Type, address: Value, offset: int = 0) -> Value:
         """The number at an address in every lane."""

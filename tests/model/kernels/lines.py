@@ -33,18 +33,34 @@ def numbers(fields: Fields) -> dict[str, int]:
     }
 
 
+FACTORS = np.dtype([("a", "f4"), ("offset", "f4"), ("pairs", "i2", 2), ("sums", "i2", 2)])
+"""A block's factors."""
+
+
+def check_factors(codes: npt.NDArray[np.int8], factors: npt.NDArray[np.void]) -> None:
+    """Codes [blocks, T, 32] and factors [blocks, T] say the same."""
+    whole = codes.astype(np.int64)
+    sums = whole.sum(axis=-1)
+    np.testing.assert_array_equal(factors["offset"], sums.astype(np.float32) * factors["a"])
+    pairs = whole.reshape(*sums.shape, 8, 2, 2).sum(axis=(2, 4))
+    np.testing.assert_array_equal(factors["pairs"], pairs)
+    for place in (0, 1):
+        own = sums[place::2]
+        np.testing.assert_array_equal(factors["sums"][: 2 * len(own) : 2, :, place], own)
+
+
 class Rounding:
     """A product's description: where rounded activations of [rows, blocks * 32] go."""
 
-    def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks = rows, blocks
+    def __init__(self, rows: int, blocks: int, span: int = 1) -> None:
+        self.rows, self.blocks, self.span = rows, blocks, span
         self._codes = np.zeros(rows * blocks * BLOCK, np.int8)
-        self._factors = np.zeros((rows * blocks, 2), np.float32)
-        self._sums = np.zeros((rows * blocks, 2), np.int16)
+        self._factors = np.zeros(rows * blocks, FACTORS)
 
     def place(self, writer: ProgramWriter) -> Place:
-        arrays: Fields = {"codes": self._codes, "factors": self._factors, "sums": self._sums}
-        return writer.record(JOB_FIELDS, **numbers(arrays), rows=self.rows, blocks=self.blocks)
+        arrays: Fields = {"codes": self._codes, "factors": self._factors}
+        shape = {"span": self.span, "rows": self.rows, "blocks": self.blocks}
+        return writer.record(JOB_FIELDS, **numbers(arrays), **shape)
 
     def result(self) -> tuple[npt.NDArray[np.int8], F32]:
         """Codes [rows, blocks, 32] and scales [rows, blocks]; the sums are checked."""
@@ -53,14 +69,9 @@ class Rounding:
             count = min(TILE_ROWS, self.rows - first)
             part = slice(first * self.blocks, (first + count) * self.blocks)
             codes = self._codes.reshape(-1, BLOCK)[part].reshape(self.blocks, count, BLOCK)
-            sums = self._sums[part].reshape(self.blocks, count, 2)
-            fours = codes.astype(np.int64).reshape(self.blocks, count, -1, 2, 2)
-            np.testing.assert_array_equal(sums, fours.sum(axis=(2, 4)))
-            factors = self._factors[part].reshape(self.blocks, count, 2)
-            scales = factors[..., 0]
-            whole = codes.sum(axis=-1, dtype=np.int64).astype(np.float32)
-            np.testing.assert_array_equal(factors[..., 1], whole * scales)
-            tiles.append((codes.transpose(1, 0, 2), scales.T))
+            factors = self._factors[part].reshape(self.blocks, count)
+            check_factors(codes, factors)
+            tiles.append((codes.transpose(1, 0, 2), factors["a"].T))
         codes, scales = (np.concatenate(part) for part in zip(*tiles, strict=True))
         return codes, scales
 

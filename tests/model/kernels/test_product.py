@@ -30,8 +30,9 @@ def packed(source: Quantised) -> PackedMatrix:
     return PackedMatrix(source.kind, (rows, columns), pack_records(source))
 
 
-def product(source: Quantised, x: F32) -> F32:
-    return reference.product(source.kind, pack_records(source), x)[:, : len(source.codes)]
+def product(source: Quantised, x: F32, span: int = 1) -> F32:
+    records = pack_records(source)
+    return reference.product(source.kind, records, x, span=span)[:, : len(source.codes)]
 
 
 def normal(rows: int, columns: int, seed: int = 0) -> F32:
@@ -85,7 +86,7 @@ def test_matrices_below_one_another(kernel: Kernel, rows: tuple[int, ...]) -> No
     ]
     x = normal(3, 256)
     found = kernel.matrix([packed(source) for source in sources]).times(x)
-    expected = np.concatenate([product(source, x) for source in sources], axis=1)
+    expected = np.concatenate([product(source, x, 8) for source in sources], axis=1)
     np.testing.assert_array_equal(found, expected)
 
 

@@ -12,6 +12,7 @@ from llvmlite import ir
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.quantise import emit_quantise
 from sparkcode.model.kernels.reference import quantised
+from tests.model.kernels.lines import FACTORS, check_factors
 from tests.model.kernels.scalar import needs_avx2
 
 pytestmark = needs_avx2
@@ -28,25 +29,25 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> CompiledModule:
 
 
 @given(
-    st.integers(1, 5), st.integers(1, 4), st.sampled_from([1.0, 1e-35, 1e30]), st.integers(0, 99)
+    st.integers(1, 5),
+    st.sampled_from([(1, 1), (4, 1), (8, 8), (24, 8)]),
+    st.sampled_from([1.0, 1e-35, 1e30]),
+    st.integers(0, 99),
 )
 @settings(deadline=None)
-def test_codes_factors_and_pair_sums(
-    module: CompiledModule, rows: int, blocks: int, size: float, seed: int
+def test_codes_and_factors(
+    module: CompiledModule, rows: int, shape: tuple[int, int], size: float, seed: int
 ) -> None:
+    blocks, span = shape
     random = np.random.default_rng(seed)
     x = random.standard_normal((rows, blocks * 32)).astype(np.float32) * np.float32(size)
     x[0] = np.where(x[0] > 0, size, -size) if seed % 2 else size
     codes = np.zeros((blocks, rows, 32), np.int8)
-    factors = np.zeros((blocks, rows, 2), np.float32)
-    sums = np.zeros((blocks, rows, 2), np.int16)
+    factors = np.zeros((blocks, rows), FACTORS)
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(module.address("quantise"))
-    places = [array.ctypes.data for array in (codes, factors, sums)]
-    function(x.ctypes.data, x.strides[0], rows, blocks, *places)
-    expected, steps = quantised(x)
+    places = [array.ctypes.data for array in (codes, factors)]
+    function(x.ctypes.data, x.strides[0], rows, blocks, span, *places)
+    expected, steps = quantised(x, span)
     np.testing.assert_array_equal(codes.transpose(1, 0, 2), expected)
-    np.testing.assert_array_equal(factors[..., 0].T, steps)
-    offsets = expected.sum(axis=-1).astype(np.float32) * steps
-    np.testing.assert_array_equal(factors[..., 1].T, offsets)
-    pairs = expected.reshape(rows, blocks, 8, 2, 2).sum(axis=(2, 4))
-    np.testing.assert_array_equal(sums.transpose(1, 0, 2), pairs)
+    np.testing.assert_array_equal(factors["a"].T, steps)
+    check_factors(codes, factors)

@@ -34,6 +34,7 @@ MODELS = {
     "wide": TinyModel(hidden=192, heads=6, kv_heads=2, feed_forward=160, encoding=Type.Q5_0),
     "one group": TinyModel(kv_heads=1, bias=False, encoding=Type.Q4_0, tied=False),
     "llama": TinyModel(architecture="llama", bias=False, pre="llama-bpe"),
+    "whole scales": TinyModel(hidden=256, heads=4, feed_forward=768, encoding=Type.Q4_K),
     "not padded": TinyModel(hidden=96, heads=3, kv_heads=3, feed_forward=224),
 }
 
