@@ -37,7 +37,7 @@ SUPER_BLOCK: Final = 256
 Kind = Literal["q4", "q4k", "q5", "q6", "q8"]
 
 ZERO: Final[dict[Kind, int]] = {"q4": 0, "q4k": 0, "q5": 16, "q6": 32, "q8": 128}
-"""The code that stands for nothing, before a minimum is taken off."""
+"""What is taken off a code before it is scaled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def load(
         say(f"{error}; packing the weights again")
         packed = open_packed(path, cache_root=cache_root, say=say, rebuild=True, progress=progress)
         weights = _weights(packed, backend)
-    return LanguageModel(path.stem, tokenizer, weights, exact=choice.name != "numpy")
+    return LanguageModel(path.stem, tokenizer, weights, exact=weights.runner.exact)
 
 
 def _weights(packed: PackedFile, backend: Backend) -> Weights:

@@ -47,6 +47,9 @@ class Layer:
 class LayerRunner:
     """Runs a packed file's layers; see :class:`sparkcode.model.transformer.Runner`."""
 
+    exact = False
+    """BLAS and NumPy add in an order that depends on the number of rows."""
+
     def __init__(
         self,
         packed: PackedFile,

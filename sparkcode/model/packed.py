@@ -1,6 +1,6 @@
-"""The packed file: a model's weights in the cache, laid out the way a kernel streams them.
+"""The packed file: a model's tensors in the cache, with their checksums.
 
-Matrices are laid out as :mod:`sparkcode.model.records` says. The file::
+Matrices are records: :mod:`sparkcode.model.records` describes their bytes. The file::
 
     prefix   64 bytes: magic, layout version, header's offset, length and SHA-256
     tensors  each on a 64-byte boundary

@@ -23,7 +23,7 @@ import numpy as np
 
 from sparkcode.errors import WeightsError
 from sparkcode.model.blocks import U8, Kind
-from sparkcode.model.layout import kind_of, role_of
+from sparkcode.model.kinds import kind_of, role_of
 from sparkcode.model.memory import Room, Table, packed_bytes
 from sparkcode.model.packed import (
     ALIGNMENT,

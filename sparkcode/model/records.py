@@ -1,7 +1,8 @@
 """Records: a matrix laid out the way a kernel streams it.
 
 A matrix is a sequence of **records**, one for each group of 16 rows and pair of 32-weight blocks
-(``q4k``: eight blocks): first the scales, ``[blocks][16]``, then the minima where the kind has
+(``q4k``: eight blocks), all of a group's records along the row before the next group's. A record
+has first the scales, ``[blocks][16]``, then the minima where the kind has
 them, then the codes. A code vector of 64 bytes holds 16 rows x 4 weights, so a kernel that adds
 products of four neighbours (``vpdpbusd``) needs no horizontal sum and reads one sequential stream.
 Vector ``j`` of a block covers its weights ``4 j`` to ``4 j + 3``.
@@ -41,7 +42,7 @@ BLOCKS: Final[dict[Kind, int]] = {"q4": 2, "q4k": 8, "q5": 2, "q6": 2, "q8": 2}
 ROWS: Final = 16
 """Rows that one record covers."""
 COLUMNS: Final = 2 * BLOCK
-"""Rows of activations are padded to a multiple of this; the longer records of q4k need no more."""
+"""Activations are padded to a multiple of this. Rows of q4k are multiples of 256 already."""
 
 _CODES_AT: Final[dict[Kind, int]] = {"q4": 128, "q4k": 320, "q5": 64, "q6": 64, "q8": 64}
 _DENSE_RECORDS = 256

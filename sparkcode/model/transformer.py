@@ -37,6 +37,11 @@ class Segment:
 class Runner(Protocol):
     """The layers and the head, on whatever multiplies."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether a row's logits are the same bits whatever other rows its step has."""
+        ...
+
     def run(self, x: F32, segments: Sequence[Segment], picked: Sequence[int]) -> F32:
         """Embedded rows x [R, D] of all segments, in order -> logits [len(picked), V].
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparkcode.errors import ConfigError, EngineError, WeightsError
+from sparkcode.model.kernels import loading
 from sparkcode.model.language_model import LanguageModel, load
 from sparkcode.model.layers import LayerRunner
 from sparkcode.model.packing import open_packed
@@ -101,3 +102,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     path.write_text("these are notes, not weights", encoding="utf-8")
     with pytest.raises(WeightsError, match=r"notes\.gguf is no usable GGUF file"):
         load(path, cache_root=tmp_path, say=lambda _: None)
+
+
+def test_a_kernel_that_fails_its_test_leaves_a_model_without_exact_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drafts and shared passes need rows that do not depend on their neighbours."""
+    monkeypatch.setattr(loading, "wrong_product", lambda _: "multiply_q5")
+    path = TinyModel().write(tmp_path / "tiny.gguf")
+    model = load(path, cache_root=tmp_path, say=lambda _: None, environ={})
+    assert not model.exact
+    assert isinstance(model.weights.runner, LayerRunner)

@@ -16,7 +16,7 @@ from gguf import GGMLQuantizationType as Type
 
 from sparkcode.errors import WeightsError
 from sparkcode.model.ggml import EXACT_KINDS, READABLE
-from sparkcode.model.layout import kind_of, role_of
+from sparkcode.model.kinds import kind_of, role_of
 from sparkcode.model.memory import Room
 from sparkcode.model.packed import LAYOUT_VERSION
 from sparkcode.model.packing import open_packed, packed_path

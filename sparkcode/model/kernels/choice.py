@@ -1,7 +1,10 @@
-"""Which kernel multiplies: asked of the processor before any code that it might not know.
+"""Which kernel runs: the fastest whose instructions this processor has, else ``numpy``.
 
-``SPARKCODE_KERNEL`` overrides the choice. ``numpy`` expands the weights to float32 and leaves the
-products to BLAS: it runs everywhere and is the reference for the others.
+``numpy`` is left where the processor is not x86-64 or lacks AVX2, and where llvmlite is missing. A
+compiled kernel that fails its test gives way to the next, at last to ``numpy``, which expands the
+weights to float32 and leaves the products to BLAS. ``SPARKCODE_KERNEL`` overrides the choice, not
+the test. Head sizes that whole steps do not take get NumPy's attention between compiled products
+(:meth:`sparkcode.model.kernels.product.Kernel.runner`).
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ NEEDED: Final[dict[KernelName, frozenset[str]]] = {
 
 
 class Backend(Protocol):
-    """What multiplies."""
+    """A kernel that is ready to run a model."""
 
     def runner(self, packed: PackedFile) -> Runner:
         """A packed model's layers, ready to run."""
@@ -44,7 +47,7 @@ class Backend(Protocol):
 
 
 class DenseBackend:
-    """Expands the weights to float32 for BLAS."""
+    """The kernel ``numpy``: expands the weights to float32 for BLAS."""
 
     def runner(self, packed: PackedFile) -> LayerRunner:
         return LayerRunner(packed, expand, attention=attention, copies=True)

@@ -80,9 +80,10 @@ def target_machine(cpu: str) -> llvm.TargetMachine:
 
 
 def source_key() -> str:
-    """A SHA-256 of this package's source: the text depends on nothing else."""
+    """A SHA-256 of the source that the text depends on: this package, and the size of a block."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parent
+    for path in (*sorted(package.glob("*.py")), package.parent / "blocks.py"):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -1,18 +1,21 @@
 """Exact integer dot products of a block's rows with a block of activations.
 
+A **half** is a register's share of the 16 rows (:mod:`~sparkcode.model.kernels.wide`); **pair
+sums** are those of :mod:`~sparkcode.model.kernels.quantise`.
+
 With ``vpdpbusd`` a 32-bit sum takes the eight vectors one after another; it begins as
 ``-zero * sum(i)``. ``vpmaddubsw`` adds two products in 16 bits, and those sums are added while they
 cannot overflow:
 
-====  ===================================  =====================================================
-kind  operands                             greatest sum in 16 bits
-====  ===================================  =====================================================
-q4    ``c`` (0 to 15) and ``i``            8 vectors: 8 * 2 * 15 * 127 = 30,480
-q5    ``c`` (0 to 31) and ``i``, less      8 vectors: 8 * 2 * 16 * 127 = 32,512; what overflows
-      16 times the activations' pair sums  on the way comes back
-q6    ``c`` (0 to 63) and ``i``            2 vectors: 2 * 2 * 63 * 127 = 32,004
-q8    ``|c - 128|``, ``i sign(c - 128)``   1 vector: 2 * 128 * 127 = 32,512
-====  ===================================  =====================================================
+=======  ===================================  ===========================================
+kind     operands                             greatest sum in 16 bits
+=======  ===================================  ===========================================
+q4, q4k  ``c`` (0 to 15) and ``i``            8 vectors: 8 * 2 * 15 * 127 = 30,480
+q5       ``c`` (0 to 31) and ``i``, less      8 vectors: 8 * 2 * 16 * 127 = 32,512; what
+         16 times the activations' pair sums  overflows on the way comes back
+q6       ``c`` (0 to 63) and ``i``            2 vectors: 2 * 2 * 63 * 127 = 32,004
+q8       ``|c - 128|``, ``i sign(c - 128)``   1 vector: 2 * 128 * 127 = 32,512
+=======  ===================================  ===========================================
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from sparkcode.model.kernels.wide import Wide
 
 
 class Dot:
-    """One half's sums with one row of activations, while its vectors pass."""
+    """The integer sums of one register of rows with one row of activations, vector by vector."""
 
     def __init__(self, e: Wide, kind: RecordKind, sums: Value, *, ordered: bool) -> None:
         """``sums``: address of the activations' pair sums.

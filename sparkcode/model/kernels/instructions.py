@@ -1,16 +1,16 @@
 """The instruction sets the kernels are written for, fastest first.
 
-A kernel's code is the same for all of them but for two things: how many rows of weights fill a
-register (``lanes``, one 32-bit sum each: 16 of AVX-512, 8 of the 256-bit sets), and how bytes are
-multiplied (``dot``):
+Only products differ between them, in three things: how many rows of weights fill a register
+(``lanes``, one 32-bit sum each: 16 of AVX-512, 8 of the 256-bit sets), how many rows of activations
+go together (``tiles``), and how bytes are multiplied (``dot``). All else has 8 lanes.
 
 =========  ================================================================================
 dot        four products of an unsigned and a signed byte
 =========  ================================================================================
 vnni       ``vpdpbusd`` adds them to a 32-bit sum: one instruction
 maddubs    ``vpmaddubsw`` adds two of them in 16 bits, ``vpmaddwd`` two of those in 32
-plain      multiplications and additions of wider integers, for any processor: it shows that
-           code for ``vnni`` is right where that instruction is missing
+plain      multiplications and additions of wider integers, for any processor. No set has
+           it: tests put it in the place of ``vnni`` where that instruction is missing
 =========  ================================================================================
 
 All give the same integers, and what follows is the same arithmetic lane by lane, so all give the
@@ -31,7 +31,10 @@ class InstructionSet:
 
     name: Literal["avx512", "avxvnni", "avx2"]
     cpu: str
-    """LLVM's name of the least processor, and features besides its own."""
+    """LLVM's name of the oldest processor that will do, then features (``+f``, ``-f``) by commas.
+
+    ``-prefer-256-bit``: whole 512-bit registers.
+    """
     needs: frozenset[str]
     """Features, in LLVM's spelling, without which the code would stop the process."""
     lanes: Literal[8, 16]

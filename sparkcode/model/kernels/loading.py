@@ -1,4 +1,4 @@
-"""The compiled kernels of an instruction set, tested where they were compiled."""
+"""The compiled kernels of an instruction set; products are tested where they were compiled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparkcode.model.kernels.tiles import emit_module
 def load_kernels(
     isa: InstructionSet, *, folder: Path, say: Callable[[str], None]
 ) -> CompiledModule:
-    """All functions; raises KernelError where newly compiled ones prove wrong."""
+    """All functions; raises KernelError where a newly compiled product proves wrong."""
     return CompiledModule(
         lambda: str(emit_step(emit_module(isa))),
         cpu=isa.cpu,

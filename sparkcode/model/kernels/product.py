@@ -1,4 +1,7 @@
-"""Products with packed matrices: the arrays and addresses that the compiled tiles work on."""
+"""The compiled functions, ready to run whole steps.
+
+And single products of packed matrices, for models whose head size whole steps do not take.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class Kernel:
         self.team = Team(threads)
 
     def runner(self, packed: PackedFile) -> Runner:
-        """Whole steps in native code; with heads of odd sizes, only the products."""
+        """Whole steps in native code; with other head sizes, only the products."""
         if packed.header.config.head_size % HEAD_SIZE_UNIT:
             return LayerRunner(packed, self.matrix, attention=ops.attention)
         return StepRunner(packed, self._functions, self.team)
@@ -126,11 +129,6 @@ class PackedProduct:
             start = source + first * stride
             self._kernel.quantise(start, stride, count, blocks, self._span, *places)
         return memory, (codes, factors, self._span)
-
-
-def _pairs(part: PackedMatrix) -> int:
-    """Pairs of blocks along a row; a record may hold several."""
-    return -(-part.shape[1] // COLUMNS)
 
 
 def _address(array: npt.NDArray[np.generic]) -> int:

@@ -92,15 +92,14 @@ def round_blocks(
         (found,) = e.repeat(span, (e.constant(FLOATS, 0.0),), measure)
         largest = e.largest(found)
         inverse = e.over(e.number(127.0), largest)
-        factor = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
+        inverse_scale = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
         scale = e.over(largest, e.number(127.0))
 
         def write(n: Value, _: Sequence[Value]) -> Sequence[Value]:
             block, at = e.add(start, n), e.add(room, e.mul(n, _VALUES_BYTES))
             codes, factors = place(block)
-            pairs = _write_codes(
-                e, [e.load(FLOATS, at, 32 * part) for part in range(4)], factor, codes
-            )
+            own = [e.load(FLOATS, at, 32 * part) for part in range(4)]
+            pairs = _write_codes(e, own, inverse_scale, codes)
             total = e.halves_sum(pairs)
             e.store(scale, factors)
             e.store(e.times(e.to_float(total), scale), factors, 4)
@@ -117,11 +116,11 @@ def round_blocks(
     e.repeat(spans, (), each)
 
 
-def _write_codes(e: Emitter, values: Sequence[Value], factor: Value, codes: Value) -> Value:
+def _write_codes(e: Emitter, values: Sequence[Value], inverse_scale: Value, codes: Value) -> Value:
     """Store a block's codes; returns their pair sums."""
     ints = []
     for part, value in enumerate(values):
-        rounded, whole = e.to_int8(e.times(value, factor))
+        rounded, whole = e.to_int8(e.times(value, inverse_scale))
         e.store(rounded, codes, LANES * part)
         ints.append(whole)
     return e.pair_totals(e.plus(e.plus(ints[0], ints[1]), e.plus(ints[2], ints[3])))

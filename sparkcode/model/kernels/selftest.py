@@ -1,4 +1,4 @@
-"""Freshly compiled functions prove themselves on small known inputs.
+"""Freshly compiled products prove themselves on small known inputs.
 
 Code for an instruction that the authors' machine lacks, or from a compiler that errs, must not give
 wrong answers quietly: each product runs once on the machine it was compiled for.

@@ -87,6 +87,8 @@ class StepRunner:
     Steps of different threads take turns.
     """
 
+    exact = True
+
     def __init__(self, packed: PackedFile, functions: Functions, team: Team) -> None:
         """``functions`` are those of ``STEP_FUNCTIONS`` and the products.
 

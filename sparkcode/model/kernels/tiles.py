@@ -12,7 +12,8 @@ touched once a block. Up to the number of rows where arithmetic takes as long as
 to arrive, further rows cost nothing.
 
 Arguments are 64-bit integers. A **job** describes the activations, a **part** one matrix; both are
-arrays of such integers, with the fields named below.
+arrays of such integers, with the fields named below. A line of a program passes its record and
+context as part and job (:mod:`~sparkcode.model.kernels.flow`).
 """
 
 from __future__ import annotations

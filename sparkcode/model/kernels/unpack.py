@@ -1,4 +1,4 @@
-"""From a record's bits to registers: the layouts of :mod:`sparkcode.model.packed`, seen from here.
+"""From a record's bits to registers: the records of :mod:`sparkcode.model.records`, seen from here.
 
 =====  =====  ======  ==================================================================
 kind   bytes  blocks  offsets of its parts
@@ -10,10 +10,10 @@ q6     832    2       scales 0, lower nibbles 64, upper bits 576 (two a weight)
 q8     1088   2       scales 0, bytes 64
 =====  =====  ======  ==================================================================
 
-Where several rows of
-activations follow, a record is written out once into **scratch** blocks: codes [8][64], scales and
-negative minima as 16 floats each. Those of q4k hold 16 whole scales instead; behind the last one
-lie four vectors of 16 pairs of minima, of two blocks each, and ``d`` and ``-dmin`` as floats.
+Where several rows of activations follow, a record is written out once into **scratch** blocks:
+codes [8][64], scales and negative minima as 16 floats each. Those of q4k hold 16 whole scales
+instead; behind the last one lie four vectors of 16 pairs of minima, of two blocks each, and ``d``
+and ``-dmin`` as floats.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Layout:
     codes: int
     """Offset of the codes."""
     zero: int
-    """The code that stands for 0."""
+    """What is taken off a code before it is scaled."""
     minima: bool = False
     whole: bool = False
     """Whether a block's scale and minimum are whole numbers, times a factor of the record."""
@@ -140,7 +140,7 @@ class PackedBlock:
     def scale(self, half: int) -> Value:
         e = self.e
         if self.kind != "q4k":
-            return e.load_halves(e.at(self.record, self.block, _PAIR_SCALES), half)
+            return e.load_float16(e.at(self.record, self.block, _PAIR_SCALES), half)
         return e.as_scales(e.load_words(e.at(self.record, self.block, ROWS, 64), half))
 
     def count(self, half: int) -> Value:
@@ -153,7 +153,7 @@ class PackedBlock:
         e = self.e
         if self.kind != "q4":
             return None
-        return e.negative(e.load_halves(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
+        return e.negative(e.load_float16(e.at(self.record, self.block, _PAIR_SCALES, 64), half))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ class PackedRecord:
     def factors(self, half: int) -> tuple[Value, Value]:
         """``d`` and ``-dmin``."""
         e = self.e
-        return e.load_halves(self.record, half), e.negative(
-            e.load_halves(e.add(self.record, 32), half)
+        return e.load_float16(self.record, half), e.negative(
+            e.load_float16(e.add(self.record, 32), half)
         )
 
 

@@ -15,7 +15,10 @@ ROWS = 16
 
 
 class Wide(Emitter):
-    """An emitter whose BYTES, INTS and FLOATS fill a register of ``isa``."""
+    """An emitter for registers of ``isa``: ``bytes``, ``shorts``, ``ints`` and ``floats`` fill one.
+
+    What takes BYTES, SHORTS, INTS or FLOATS still has 8 lanes.
+    """
 
     def __init__(
         self, module: ir.Module, name: str, arguments: int, *, isa: InstructionSet
@@ -39,8 +42,8 @@ class Wide(Emitter):
             return self.add(start, index * stride + offset)
         return self.add(self.add(start, self.mul(index, stride)), offset)
 
-    def load_halves(self, address: Value, half: int) -> Value:
-        """The half's share of 16 half floats as floats."""
+    def load_float16(self, address: Value, half: int) -> Value:
+        """The half's share of 16 16-bit floats as floats."""
         kind = ir.VectorType(ir.HalfType(), self.isa.lanes)
         return self.widen(self.load(kind, address, 2 * self.isa.lanes * half))
 

@@ -194,6 +194,8 @@ def test_heads_of_odd_sizes_are_left_to_numpy(models: Models, tmp_path: Path) ->
     packed = open_packed(path, cache_root=tmp_path, say=lambda _: None)
     runner = models.kernel.runner(packed)
     assert isinstance(runner, LayerRunner)
+    assert not runner.exact
+    assert models.weights("qwen2").runner.exact
 
 
 def test_steps_of_several_threads_take_turns(qwen: Weights, single: F32) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from sparkcode.model.blocks import Kind
 from sparkcode.model.ggml import EXACT_KINDS, READABLE
-from sparkcode.model.layout import Role, kind_of, role_of
+from sparkcode.model.kinds import Role, kind_of, role_of
 from sparkcode.model.rounding import rounded_kind
 
 ROLES: tuple[Role, ...] = ("head", "other")

@@ -8,7 +8,7 @@ files that are meant to be quick, and get 8.
 
 Measured on 2,080 tokens of Python, ``argparse`` / ``tarfile`` of the standard library, against the
 same file's weights in float32: bytes of weights that a token reads, rise of the negative
-log-likelihood per token, and how often the likeliest token is the same. A layout has to hold 0.5 %
+log-likelihood per token, and how often the likeliest token is the same. A choice has to hold 0.5 %
 and 97 %. The kinds are those of Q6_K (Q4_K stays as it is) and of the head; the models are
 Qwen2.5-Coder as Q4_K_M. Five bits for Q6_K would do for the 1.5B but not for the 0.5B:
 
