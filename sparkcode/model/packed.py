@@ -14,6 +14,7 @@ about as long as the pages take to come from the page cache (2 GB/s and thread).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import struct
@@ -74,6 +75,11 @@ class PackedFile:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise WeightsError(f"cannot map {path}: {error}") from error
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            # Linux 5.18 and later then reads 2 MiB at once and maps them as one page, on file
+            # systems with large folios: a stream of weights misses fewer translations.
+            with contextlib.suppress(OSError):
+                self._map.madvise(mmap.MADV_HUGEPAGE)
         self.path = path
         self.header = _read_header(path, self._map)
 

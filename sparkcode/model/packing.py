@@ -239,6 +239,9 @@ def _atomic(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):
+                # Pages stay as small as they were written; a mapping reads them back as large ones.
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
