@@ -79,34 +79,22 @@ def round_blocks(
 
     def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
         start = e.add(first, e.mul(index, span))
-
-        def measure(n: Value, found: Sequence[Value]) -> Sequence[Value]:
-            own = values(e.add(start, n))
-            at = e.add(room, e.mul(n, _VALUES_BYTES))
-            for part, value in enumerate(own):
-                e.store(value, at, 32 * part)
-            sizes = [e.magnitude(value) for value in own]
-            most = e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3]))
-            return (e.greater(found[0], most),)
-
-        (found,) = e.repeat(span, (e.constant(FLOATS, 0.0),), measure)
-        largest = e.largest(found)
+        largest = _largest(e, lambda n: values(e.add(start, n)), room, span)
         inverse = e.over(e.number(127.0), largest)
         inverse_scale = e.splat(e.where_above(largest, _SMALLEST, inverse, e.number(0.0)))
         scale = e.over(largest, e.number(127.0))
 
         def write(n: Value, _: Sequence[Value]) -> Sequence[Value]:
-            block, at = e.add(start, n), e.add(room, e.mul(n, _VALUES_BYTES))
+            block = e.add(start, n)
             codes, factors = place(block)
-            own = [e.load(FLOATS, at, 32 * part) for part in range(4)]
-            pairs = _write_codes(e, own, inverse_scale, codes)
+            _, even = place(e.bits(block, -2))
+            pairs = _write_codes(e, _kept(e, room, n), inverse_scale, codes)
             total = e.halves_sum(pairs)
             e.store(scale, factors)
             e.store(e.times(e.to_float(total), scale), factors, 4)
             e.store(pairs, factors, PAIR_SUMS)
-            _, even = place(e.bits(block, -2))
-            odd = e.bits(block, 1)
-            e.store(e.narrow(total, I16), e.add(even, e.mul(odd, 2)), BLOCK_SUMS)
+            own_half = e.add(even, e.mul(e.bits(block, 1), 2))
+            e.store(e.narrow(total, I16), own_half, BLOCK_SUMS)
             return ()
 
         e.repeat(span, (), write)
@@ -114,6 +102,28 @@ def round_blocks(
 
     spans, _ = e.divide(count, span)
     e.repeat(spans, (), each)
+
+
+def _largest(e: Emitter, values: BlockValues, room: Value, span: Value) -> Value:
+    """The largest magnitude of a span, whose values are kept in ``room``."""
+
+    def measure(n: Value, found: Sequence[Value]) -> Sequence[Value]:
+        own = values(n)
+        at = e.add(room, e.mul(n, _VALUES_BYTES))
+        for part, value in enumerate(own):
+            e.store(value, at, 32 * part)
+        sizes = [e.magnitude(value) for value in own]
+        most = e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3]))
+        return (e.greater(found[0], most),)
+
+    (found,) = e.repeat(span, (e.constant(FLOATS, 0.0),), measure)
+    return e.largest(found)
+
+
+def _kept(e: Emitter, room: Value, n: Value) -> list[Value]:
+    """The values of a span's n-th block."""
+    at = e.add(room, e.mul(n, _VALUES_BYTES))
+    return [e.load(FLOATS, at, 32 * part) for part in range(4)]
 
 
 def _write_codes(e: Emitter, values: Sequence[Value], inverse_scale: Value, codes: Value) -> Value:
