@@ -18,7 +18,7 @@ from sparkcode.model.language_model import LanguageModel, load
 from sparkcode.model.packing import open_packed
 from sparkcode.model.transformer import Segment
 from sparkcode.model.weights import ModelConfig
-from tests.model.kernels.scalar import needs_avx2
+from tests.model.kernels.scalar import COMPILED
 from tests.model.tiny import TinyModel
 
 F64 = npt.NDArray[np.float64]
@@ -135,13 +135,13 @@ def test_rounded_encodings_run_on_the_packed_values(encoding: Type, tmp_path: Pa
     np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
 
 
-@needs_avx2
+@pytest.mark.parametrize("kernel", COMPILED)
 @pytest.mark.parametrize("name", MODELS)
 def test_rounded_activations_keep_the_logits_close(
-    name: str, tmp_path: Path, compiled: Path
+    name: str, kernel: str, tmp_path: Path, compiled: Path
 ) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
-    environ = {"SPARKCODE_KERNEL": "avx2"}
+    environ = {"SPARKCODE_KERNEL": kernel}
     model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     found = model.step([Segment(model.new_cache(), IDS, "all")])[0]
     expected = slow_forward(values_of_gguf(path), model.config, IDS)
@@ -149,13 +149,13 @@ def test_rounded_activations_keep_the_logits_close(
     assert np.abs(found - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
-@needs_avx2
+@pytest.mark.parametrize("kernel", COMPILED)
 @pytest.mark.parametrize("name", MODELS)
 def test_steps_of_any_length_give_the_same_logits(
-    name: str, tmp_path: Path, compiled: Path
+    name: str, kernel: str, tmp_path: Path, compiled: Path
 ) -> None:
     path = MODELS[name].write(tmp_path / "model.gguf")
-    environ = {"SPARKCODE_KERNEL": "avx2"}
+    environ = {"SPARKCODE_KERNEL": kernel}
     model = load(path, cache_root=compiled, say=lambda _: None, environ=environ)
     ids = [*IDS, *IDS, *IDS]
     decoded, verified = model.new_cache(), model.new_cache()
@@ -188,7 +188,7 @@ def test_a_rejected_draft_leaves_no_trace(qwen: LanguageModel, draft: list[int],
     )
 
 
-@pytest.mark.parametrize("kernel", ["numpy", pytest.param("avx2", marks=needs_avx2)])
+@pytest.mark.parametrize("kernel", ["numpy", *COMPILED])
 def test_sequences_in_one_step_are_as_if_alone(
     kernel: str, qwen_path: Path, tmp_path: Path
 ) -> None:

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 
 from sparkcode.model.blocks import BLOCK, F32, Blocks, Kind
-from sparkcode.model.kernels.choice import NEEDED, processor_features
+from sparkcode.model.kernels.choice import NEEDED, KernelName, processor_features
+from sparkcode.model.kernels.instructions import INSTRUCTION_SETS
 from sparkcode.model.kernels.reference import fused, quantised
 
-needs_avx2 = pytest.mark.skipif(
-    not NEEDED["avx2"] <= processor_features(), reason="this processor cannot run AVX2 code"
-)
+
+def needs(kernel: KernelName) -> pytest.MarkDecorator:
+    """Skip where this processor cannot run the kernel's code."""
+    able = NEEDED[kernel] <= processor_features()
+    return pytest.mark.skipif(not able, reason=f"this processor cannot run {kernel} code")
+
+
+needs_avx2 = needs("avx2")
+COMPILED = [pytest.param(isa.name, marks=needs(isa.name)) for isa in INSTRUCTION_SETS]
+"""Names of the compiled kernels."""
+SETS = [pytest.param(isa, marks=needs(isa.name), id=isa.name) for isa in INSTRUCTION_SETS]
+"""Their instruction sets."""
 
 ZERO: dict[Kind, int] = {"q4": 0, "q5": 16, "q8": 128}
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from sparkcode.model.blocks import F32, Blocks, Kind, Quantised
 from sparkcode.model.kernels import reference
+from sparkcode.model.kernels.instructions import InstructionSet
 from sparkcode.model.kernels.product import Kernel
 from sparkcode.model.records import RECORD_BYTES, PackedMatrix, pack_records
-from tests.model.kernels.scalar import needs_avx2
+from tests.model.kernels.scalar import SETS, needs_avx2
 from tests.model.test_blocks import random_blocks
 
 pytestmark = needs_avx2
@@ -20,9 +21,11 @@ TOP: dict[Kind, int] = {"q4": 15, "q5": 31, "q6": 63, "q8": 255}
 kinds = st.sampled_from(sorted(RECORD_BYTES))
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
-    return Kernel(tmp_path_factory.getbasetemp() / "kernels", threads=2, say=lambda _: None)
+@pytest.fixture(scope="module", params=SETS)
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
+    folder, isa = tmp_path_factory.getbasetemp() / "kernels", request.param
+    assert isinstance(isa, InstructionSet)
+    return Kernel(folder, isa=isa, threads=2, say=lambda _: None)
 
 
 def packed(source: Quantised) -> PackedMatrix:

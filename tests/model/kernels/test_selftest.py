@@ -9,21 +9,24 @@ from hypothesis import strategies as st
 
 from sparkcode.model.blocks import U8
 from sparkcode.model.kernels.compiled import CompiledModule
-from sparkcode.model.kernels.instructions import AVX2
+from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.reference import product
 from sparkcode.model.kernels.selftest import multiply, random_records, wrong_product
 from sparkcode.model.kernels.unpack import LAYOUTS, RecordKind
-from tests.model.kernels.scalar import needs_avx2
+from tests.model.kernels.scalar import SETS, needs_avx2
 
 pytestmark = needs_avx2
 
 kinds = st.sampled_from(sorted(LAYOUTS))
 
 
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> CompiledModule:
-    return load_kernels(AVX2, folder=tmp_path_factory.getbasetemp() / "kernels", say=lambda _: None)
+@pytest.fixture(scope="module", params=SETS)
+def module(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> CompiledModule:
+    isa: InstructionSet = request.param
+    return load_kernels(isa, folder=tmp_path_factory.getbasetemp() / "kernels", say=lambda _: None)
 
 
 @given(kinds, st.integers(1, 4), st.integers(1, 3), st.integers(1, 64), st.integers(0, 99))
