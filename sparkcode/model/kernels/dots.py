@@ -40,7 +40,8 @@ class Dot:
             zero = LAYOUTS[kind].zero
             self._total = e.constant(e.ints, 0)
             if zero:
-                self._total = e.times(e.both_sums(sums), e.constant(e.ints, -zero))
+                pairs = e.broadcast(I32, sums)
+                self._total = e.add_short_dots(self._total, e.constant(e.shorts, -zero), pairs)
 
     def take(self, number: int, weights: Value, activations: Value) -> None:
         """Add the products of vector ``number``."""

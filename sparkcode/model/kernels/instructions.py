@@ -38,20 +38,22 @@ class InstructionSet:
     needs: frozenset[str]
     """Features, in LLVM's spelling, without which the code would stop the process."""
     lanes: Literal[8, 16]
+    registers: Literal[16, 32]
     dot: Literal["vnni", "maddubs", "plain"]
     tiles: tuple[int, ...]
     """Rows of activations whose sums fit into the registers, most first."""
 
 
-AVX2: Final = InstructionSet("avx2", "x86-64-v3", _V3, 8, "maddubs", (4, 2, 1))
+AVX2: Final = InstructionSet("avx2", "x86-64-v3", _V3, 8, 16, "maddubs", (4, 2, 1))
 AVXVNNI: Final = InstructionSet(
-    "avxvnni", "x86-64-v3,+avxvnni", _V3 | {"avxvnni"}, 8, "vnni", (4, 2, 1)
+    "avxvnni", "x86-64-v3,+avxvnni", _V3 | {"avxvnni"}, 8, 16, "vnni", (4, 2, 1)
 )
 AVX512: Final = InstructionSet(
     "avx512",
     "x86-64-v4,+avx512vnni,-prefer-256-bit",
     _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni"},
     16,
+    32,
     "vnni",
     (8, 4, 2, 1),
 )

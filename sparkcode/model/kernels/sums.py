@@ -50,6 +50,8 @@ GROUP_BYTES = 64
 
 _CACHE_LINE_BYTES = 64
 _UNROLLED = 2  # blocks
+_SPARE_REGISTERS = 4
+"""For weights and factors, beside a tile's integers and sums."""
 _PREFETCH_BYTES = 4096
 """How far ahead weights are asked for: the hardware's own prefetching ends with each page."""
 
@@ -115,8 +117,11 @@ def _add_whole(
         dots = _dots(e, kind, source, rows, size)
         pairs = [e.broadcast(I32, rows.row(e, t).factors, PAIR_SUMS) for t in range(size)]
         products = [dots[t][half].scaled(source.scale(half)) for t, half in sums]
-        offsets = [e.short_dots(source.count(half), e.cast(pairs[t], e.ints)) for t, half in sums]
-        return [e.plus(old, new) for old, new in zip(before, products + offsets, strict=True)]
+        offsets = zip(before[len(sums) :], sums, strict=True)
+        return [
+            *(e.plus(old, new) for old, new in zip(before, products, strict=False)),
+            *(e.add_short_dots(old, source.count(half), pairs[t]) for old, (t, half) in offsets),
+        ]
 
     ints = e.repeat(e.whole(layout.blocks), [e.constant(e.ints, 0)] * 2 * len(sums), add)
     factors = [PackedRecord(e, record).factors(half) for half in e.halves]
@@ -136,52 +141,57 @@ def add_in_memory(
     ``room``: addresses of the scratch, of the sums, and of GROUP_BYTES for each row.
     """
     scratch, totals, ints = room
-    layout = LAYOUTS[kind]
+    layout, sums = LAYOUTS[kind], _sums(e, size)
+    place, form = (ints, e.ints) if layout.whole else (totals, e.floats)
+    offsets = [GROUP_BYTES * t + e.half_bytes * half for t, half in sums]
+    held = 2 * len(sums) + _SPARE_REGISTERS <= e.isa.registers
 
-    def block(n: Value, _: Sequence[Value]) -> Sequence[Value]:
+    def block(n: Value, before: Sequence[Value]) -> Sequence[Value]:
         source = ScratchBlock(e, kind, e.at(scratch, n, SCRATCH_BYTES))
         row = x.after(e, e.mul(n, x.rows))
         dots = _dots(e, kind, source, row, size)
-        for t in range(size):
-            factors = None if layout.whole else _factors(e, kind, row.row(e, t))
-            for half in e.halves:
-                at = GROUP_BYTES * t + e.half_bytes * half
-                if factors is None:
-                    old = e.load(e.ints, ints, at)
-                    e.store(e.plus(old, dots[t][half].scaled(source.scale(half))), ints, at)
-                else:
-                    total = e.load(e.floats, totals, at)
-                    e.store(_add(e, source, factors, half, dots[t][half], total), totals, at)
-        return ()
+        after = []
+        for i, (t, half) in enumerate(sums):
+            old, dot = before[i] if held else e.load(form, place, offsets[i]), dots[t][half]
+            if layout.whole:
+                new = e.plus(old, dot.scaled(source.scale(half)))
+            else:
+                new = _add(e, source, _factors(e, kind, row.row(e, t)), half, dot, old)
+            if held:
+                after.append(new)
+            else:
+                e.store(new, place, offsets[i])
+        return after
 
-    if layout.whole:
-        for t, half in _sums(e, size):
-            e.store(e.constant(e.ints, 0), ints, GROUP_BYTES * t + e.half_bytes * half)
-    e.repeat(e.whole(layout.blocks), (), block)
+    if layout.whole and not held:
+        for at in offsets:
+            e.store(e.constant(e.ints, 0), ints, at)
+    zero = e.constant(e.ints, 0)
+    start = [zero if layout.whole else e.load(form, place, at) for at in offsets] if held else []
+    results = e.repeat(e.whole(layout.blocks), start, block)
     if layout.whole:
         record = ScratchRecord(e, e.add(scratch, layout.blocks * SCRATCH_BYTES))
-        _add_record(e, record, x, (totals, ints), size)
+        found = results or [e.load(form, place, at) for at in offsets]
+        _add_record(e, record, x, totals, found)
+    else:
+        for value, at in zip(results, offsets, strict=False):
+            e.store(value, place, at)
 
 
 def _add_record(
-    e: Wide, record: ScratchRecord, x: Activations, room: tuple[Value, Value], size: int
+    e: Wide, record: ScratchRecord, x: Activations, totals: Value, ints: Sequence[Value]
 ) -> None:
     """Turn a record's integers to floats, and add its minima."""
-    totals, ints = room
-    for t in range(size):
-        row = x.row(e, t)
-        step = e.broadcast(FLOAT, row.factors)
-        pairs = [
-            e.cast(e.broadcast(I32, row.after(e, e.mul(x.rows, 2 * n)).factors, BLOCK_SUMS), e.ints)
-            for n in range(4)
-        ]
-        for half in e.halves:
-            at = GROUP_BYTES * t + e.half_bytes * half
-            products = [e.short_dots(record.minima(n, half), pairs[n]) for n in range(4)]
-            offsets = e.plus(e.plus(products[0], products[1]), e.plus(products[2], products[3]))
-            both, factors = (e.load(e.ints, ints, at), offsets), record.factors(half)
-            total = _add_integers(e, both, factors, step, e.load(e.floats, totals, at))
-            e.store(total, totals, at)
+    minima = [[record.minima(n, half) for n in range(4)] for half in e.halves]
+    factors = [record.factors(half) for half in e.halves]
+    for (t, half), found in zip(_sums(e, len(ints) // len(e.halves)), ints, strict=True):
+        row, at = x.row(e, t), GROUP_BYTES * t + e.half_bytes * half
+        offsets = e.constant(e.ints, 0)
+        for n, own in enumerate(minima[half]):
+            sums = row.after(e, e.mul(x.rows, 2 * n)).factors
+            offsets = e.add_short_dots(offsets, own, e.broadcast(I32, sums, BLOCK_SUMS))
+        step, old = e.broadcast(FLOAT, row.factors), e.load(e.floats, totals, at)
+        e.store(_add_integers(e, (found, offsets), factors[half], step, old), totals, at)
 
 
 def _add_integers(

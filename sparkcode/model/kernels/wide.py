@@ -63,15 +63,25 @@ class Wide(Emitter):
 
     def short_dots(self, a: Value, b: Value) -> Value:
         """``vpmaddwd``: two products of 16-bit integers, added, in every lane of INTS."""
-        if self.isa.dot == "maddubs":
+        if self.isa.dot != "plain":
+            name = "avx512.pmaddw.d.512" if self.isa.lanes == ROWS else "avx2.pmadd.wd"
             halves = [self.cast(value, self.shorts) for value in (a, b)]
-            return self.intrinsic("llvm.x86.avx2.pmadd.wd", self.ints, halves)
+            return self.intrinsic(f"llvm.x86.{name}", self.ints, halves)
+        a, b = self.cast(a, self.ints), self.cast(b, self.ints)
         bits = self.constant(self.ints, 16)
         low, high = (
             [self._b.ashr(value, bits) for value in values]
             for values in ([self._b.shl(a, bits), self._b.shl(b, bits)], [a, b])
         )
         return self._b.add(self._b.mul(*low), self._b.mul(*high))
+
+    def add_short_dots(self, total: Value, a: Value, b: Value) -> Value:
+        """``total``, and ``short_dots(a, b)``: ``vpdpwssd``, where bytes are multiplied so too."""
+        if self.isa.dot != "vnni":
+            return self.plus(total, self.short_dots(a, b))
+        name = f"llvm.x86.avx512.vpdpwssd.{32 * self.isa.lanes}"
+        words = [self.cast(value, self.ints) for value in (a, b)]
+        return self.intrinsic(name, self.ints, [total, *words])
 
     def broadcast(self, kind: ir.Type, address: Value, offset: int = 0) -> Value:
         """The number at an address in every lane."""
@@ -111,10 +121,7 @@ class Wide(Emitter):
 
     def both_sums(self, address: Value) -> Value:
         """Two 16-bit integers at an address, added: in every lane."""
-        if self.isa.dot == "maddubs":
-            return self.pair_sums(self.cast(self.broadcast(I32, address), self.shorts))
-        low, high = (self._b.sext(self.load(I16, address, at), I32) for at in (0, 2))
-        return self.splat(self._b.add(low, high), self.isa.lanes)
+        return self.short_dots(self.broadcast(I32, address), self.constant(self.shorts, 1))
 
     def dot4(self, total: Value, unsigned: Value, signed: Value) -> Value:
         """``vpdpbusd``: to each 32-bit sum, four products of neighbouring bytes."""
