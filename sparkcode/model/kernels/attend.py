@@ -51,6 +51,7 @@ product that follows."""
 
 _VECTOR_BYTES = 4 * LANES
 _NEVER = -1e30
+_AHEAD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,19 @@ class _Unit:
         block, own = e.divide(position, e.whole(CACHE_BLOCK))
         start = e.load(I64, e.add(self.table, e.mul(block, FIELD_BYTES)))
         return e.add(e.add(start, self.keys), e.mul(own, self.size))
+
+    def ask_for(self, eight: Value) -> None:
+        """Have the keys and values of 8 positions fetched."""
+        e, keys = self.e, self.place(eight)
+        values = e.add(keys, self.values)
+
+        def line(index: Value, _: Sequence[Value]) -> Sequence[Value]:
+            at = e.mul(index, 64)
+            e.prefetch(e.add(keys, at), keep=True)
+            e.prefetch(e.add(values, at), keep=True)
+            return ()
+
+        e.repeat(e.mul(self.vectors, LANES // 2), (), line)
 
     def vectors_of(self, start: Value, row: Value, eight: Value) -> list[Value]:
         """Addresses of 8 positions' vectors; the last one's that the row sees for those behind."""
@@ -159,6 +173,7 @@ def _score(unit: _Unit, eights: Value) -> None:
 
     def eight(index: Value, _: Sequence[Value]) -> Sequence[Value]:
         start = unit.place(index)
+        unit.ask_for(e.smaller(e.add(index, _AHEAD), e.sub(eights, 1)))
 
         def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
             keys = unit.vectors_of(start, r, index)

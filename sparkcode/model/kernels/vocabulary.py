@@ -80,11 +80,14 @@ class Emitter:
         pointer = self._b.inttoptr(self.add(address, offset), value.type.as_pointer())
         self._b.store(value, pointer, align=1)
 
-    def prefetch(self, address: Value, offset: int) -> None:
-        """Ask for the cache line at ``address`` + ``offset`` bytes; any address will do."""
+    def prefetch(self, address: Value, offset: int = 0, *, keep: bool = False) -> None:
+        """Ask for the cache line at ``address`` + ``offset`` bytes; any address will do.
+
+        Lines to ``keep`` are read more than once, or not soon.
+        """
         pointer = self._b.inttoptr(self.add(address, offset), I8.as_pointer())
-        # For reading (0), to be used once (0), data (1).
-        arguments = [pointer, *(ir.Constant(I32, n) for n in (0, 0, 1))]
+        # For reading (0), how long it is needed (0 to 3), data (1).
+        arguments = [pointer, *(ir.Constant(I32, n) for n in (0, 3 if keep else 0, 1))]
         self.intrinsic("llvm.prefetch.p0", ir.VoidType(), arguments)
 
     def claim(self, counter: Value, amount: Value) -> Value:
