@@ -22,6 +22,7 @@ from sparkcode.engine.speculation import MAX_ROWS, PassCosts
 from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
+from sparkcode.model.language_model import chunk_of
 from sparkcode.model.transformer import Segment
 
 MAX_SEATS: Final = 8
@@ -150,8 +151,10 @@ class Scheduler:
     def _pass(self, seats: Sequence[Seat]) -> None:
         answers = [seat for seat in seats if seat.answering]
         prompts = [seat for seat in seats if not seat.answering]
-        budget = BESIDE_TOKENS if self.answering and self._exact else ALONE_TOKENS
-        chunks = share([len(seat.todo) for seat in prompts], budget)
+        wanted = [len(seat.todo) for seat in prompts]
+        beside = self.answering and self._exact
+        budget = BESIDE_TOKENS if beside else chunk_of(sum(wanted), ALONE_TOKENS)
+        chunks = share(wanted, budget)
         taken = [(seat, len(seat.todo)) for seat in answers]
         taken += [(seat, count) for seat, count in zip(prompts, chunks, strict=True) if count]
         began = self._timer()

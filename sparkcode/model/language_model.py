@@ -48,6 +48,14 @@ PREFILL_CHUNK = 256
 """Tokens a prefill step evaluates: enough rows for full speed, about a second between stops."""
 
 
+def chunk_of(left: int, chunk: int) -> int:
+    """Tokens of a prompt to evaluate next: ``chunk``, or all that are left if a quarter more.
+
+    A step of a few rows would read every weight for them.
+    """
+    return left if 4 * left <= 5 * chunk else chunk
+
+
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
     """Weights and tokenizer of one model file."""
@@ -72,7 +80,7 @@ class LanguageModel:
     def prefill(
         self, ids: Sequence[int], cache: KVCache, *, chunk: int = PREFILL_CHUNK
     ) -> Iterator[int]:
-        """Append ``ids`` to the cache, ``chunk`` tokens a step; yields how many are done.
+        """Append ``ids`` to the cache, about ``chunk`` tokens a step; yields how many are done.
 
         Whether all of them fit is checked first: EngineError, code ``context_length_exceeded``.
         Afterwards ``cache.last_logits`` [V] scores the token that follows. A caller that stops
@@ -81,10 +89,12 @@ class LanguageModel:
         if chunk < 1:
             raise ValueError(f"{chunk=} has to be at least 1 token")
         cache.reserve(len(cache) + len(ids))
-        for first in range(0, len(ids), chunk):
-            step = ids[first : first + chunk]
-            self.step([Segment(cache, step)])
-            yield first + len(step)
+        done = 0
+        while done < len(ids):
+            end = done + chunk_of(len(ids) - done, chunk)
+            self.step([Segment(cache, ids[done:end])])
+            done = end
+            yield done
 
     def decode(self, token: int, cache: KVCache) -> F32:
         """Append one token; logits [V] of the one that follows."""

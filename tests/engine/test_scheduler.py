@@ -74,16 +74,25 @@ def test_one_whose_result_is_not_fetched_yet_sits_out() -> None:
 def test_a_prompt_alone_goes_in_large_chunks() -> None:
     model, scheduler, join = make()
     seat = join()
-    seat.read([1] * (ALONE_TOKENS + 9))
-    assert [scheduler.fetch(seat).done for _ in range(2)] == [ALONE_TOKENS, 9]
-    assert seat.cache.tokens == [1] * (ALONE_TOKENS + 9)
-    assert model.passes == [[ALONE_TOKENS], [9]]
+    long = 2 * ALONE_TOKENS - 1
+    seat.read([1] * long)
+    assert [scheduler.fetch(seat).done for _ in range(2)] == [ALONE_TOKENS, ALONE_TOKENS - 1]
+    assert seat.cache.tokens == [1] * long
+    assert model.passes == [[ALONE_TOKENS], [ALONE_TOKENS - 1]]
+
+
+def test_a_small_rest_of_a_prompt_goes_along() -> None:
+    model, scheduler, join = make()
+    seat = join()
+    seat.read([1] * (2 * ALONE_TOKENS + 9))
+    assert [scheduler.fetch(seat).done for _ in range(2)] == [ALONE_TOKENS, ALONE_TOKENS + 9]
+    assert model.passes == [[ALONE_TOKENS], [ALONE_TOKENS + 9]]
 
 
 def test_only_the_end_of_a_prompt_is_scored() -> None:
     _, scheduler, join = make()
     seat = join()
-    seat.read([1] * (ALONE_TOKENS + 1))
+    seat.read([1] * (2 * ALONE_TOKENS))
     assert [len(scheduler.fetch(seat).rows) for _ in range(2)] == [0, 1]
 
 

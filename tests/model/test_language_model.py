@@ -37,6 +37,11 @@ def test_prefill_in_chunks_then_decode(qwen: LanguageModel) -> None:
     assert cache.tokens == other.tokens == IDS
 
 
+def test_a_small_rest_of_a_prompt_is_no_step_of_its_own(qwen: LanguageModel) -> None:
+    for count, steps in ((10, [10]), (11, [8, 11]), (18, [8, 18]), (19, [8, 16, 19])):
+        assert list(qwen.prefill(IDS[:count], qwen.new_cache(), chunk=8)) == steps
+
+
 def test_prefill_may_be_left_between_chunks_and_taken_up_again(qwen: LanguageModel) -> None:
     cache = qwen.new_cache()
     steps = qwen.prefill(IDS, cache, chunk=4)

@@ -25,8 +25,9 @@ from llvmlite import ir
 
 from sparkcode.model.kernels.elements import STEP_FIELDS, Rounded, exp
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
+from sparkcode.model.kernels.quantise import block_values
 from sparkcode.model.kernels.tiles import JOB_FIELDS
-from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I64, LANES, Value
+from sparkcode.model.kernels.vocabulary import FLOAT, I64, LANES, Value
 
 CACHE_BLOCK = 32
 """Tokens of a cache block. Not imported: kept machine code is known by this package alone."""
@@ -34,8 +35,10 @@ SPLIT = 512
 """Positions of one unit; a multiple of a cache block."""
 MOST_ROWS = 8
 """Rows of one unit."""
-LINE_BYTES = 4 * (SPLIT + LANES)
-"""Scores of one row and query head, and room for a vector behind the last."""
+LINE_BYTES = 4 * (SPLIT + 16)
+"""Scores of one row and query head, and room for the longest register behind the last."""
+BEHIND = 8
+"""Floats behind a head's partial result, of which two say its largest score and its weight."""
 
 ATTEND_FIELDS = (
     "next", "done", "slot", "q", "q_stride", "layer", "groups", "shared", "vectors", "values",
@@ -49,9 +52,12 @@ MERGE_FIELDS = ("next", "done", "out", "stride", "heads", "vectors", "rows", "jo
 """out [units, H S]; H; S / 8; address of the numbers of the rows that the units stand for; the
 product that follows."""
 
-_VECTOR_BYTES = 4 * LANES
+_TOGETHER = 8
+"""Positions: their scores are one of FLOATS."""
+_SCORES_BYTES = 4 * _TOGETHER
+_BEHIND_BYTES = 4 * BEHIND
 _NEVER = -1e30
-_AHEAD = 1
+_CACHE_LINE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,12 @@ class _Unit:
     seen: Value  # positions of the split that the first row sees; more than the split holds, too
     rows: Value
     shared: Value
-    vectors: Value
+    size: Value  # bytes of a head's vector
 
     @property
-    def size(self) -> Value:
-        """Bytes of a head's vector."""
-        return self.e.mul(self.vectors, _VECTOR_BYTES)
+    def registers(self) -> Value:
+        """What a head's vector fills."""
+        return self.e.tiles_of(self.size, self.e.register_bytes)
 
     def seen_by(self, row: Value) -> Value:
         """Positions of the split that a row sees."""
@@ -84,7 +90,7 @@ class _Unit:
     def place(self, eight: Value) -> Value:
         """Address of the keys of 8 positions, of which the last may not exist."""
         e = self.e
-        position = e.mul(eight, LANES)
+        position = e.mul(eight, _TOGETHER)
         block, own = e.divide(position, e.whole(CACHE_BLOCK))
         start = e.load(I64, e.add(self.table, e.mul(block, FIELD_BYTES)))
         return e.add(e.add(start, self.keys), e.mul(own, self.size))
@@ -95,18 +101,19 @@ class _Unit:
         values = e.add(keys, self.values)
 
         def line(index: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.mul(index, 64)
+            at = e.mul(index, _CACHE_LINE_BYTES)
             e.prefetch(e.add(keys, at), keep=True)
             e.prefetch(e.add(values, at), keep=True)
             return ()
 
-        e.repeat(e.mul(self.vectors, LANES // 2), (), line)
+        lines = e.tiles_of(e.mul(self.size, _TOGETHER), _CACHE_LINE_BYTES)
+        e.repeat(lines, (), line)
 
     def vectors_of(self, start: Value, row: Value, eight: Value) -> list[Value]:
         """Addresses of 8 positions' vectors; the last one's that the row sees for those behind."""
         e = self.e
-        last = e.sub(e.sub(self.seen_by(row), e.mul(eight, LANES)), 1)
-        return [e.add(start, e.mul(e.smaller(last, lane), self.size)) for lane in range(LANES)]
+        last = e.sub(e.sub(self.seen_by(row), e.mul(eight, _TOGETHER)), 1)
+        return [e.add(start, e.mul(e.smaller(last, n), self.size)) for n in range(_TOGETHER)]
 
     def query(self, row: Value, m: Value) -> Value:
         e = self.e
@@ -114,7 +121,7 @@ class _Unit:
 
     def result(self, row: Value, m: Value) -> Value:
         e = self.e
-        size = e.add(self.size, _VECTOR_BYTES)
+        size = e.add(self.size, _BEHIND_BYTES)
         return e.add(e.add(self.out, e.mul(row, self.out_stride)), e.mul(m, size))
 
     def line(self, row: Value, m: Value) -> Value:
@@ -122,17 +129,17 @@ class _Unit:
         return e.add(self.scores, e.mul(e.add(e.mul(row, self.shared), m), LINE_BYTES))
 
 
-def emit_attend(module: ir.Module) -> ir.Function:
+def emit_attend(module: ir.Module, lanes: int) -> ir.Function:
     """``attend(record, step)``: partial results of the units."""
-    e = StepEmitter(module, "attend", 2)
+    e = StepEmitter(module, "attend", 2, lanes=lanes)
     record, step = e.arguments
     r, s = e.fields(record, ATTEND_FIELDS), e.fields(step, STEP_FIELDS)
     slot = e.claim(e.add(record, FIELD_BYTES * ATTEND_FIELDS.index("slot")), e.whole(1))
     room = e.mul(r["shared"], MOST_ROWS * LINE_BYTES)
     scores = e.add(s["scores"], e.mul(slot, room))
     heads = e.mul(r["groups"], r["shared"])
-    size = e.mul(r["vectors"], _VECTOR_BYTES)
-    head_bytes = e.add(size, _VECTOR_BYTES)
+    size = e.mul(r["vectors"], 4 * LANES)
+    head_bytes = e.add(size, _BEHIND_BYTES)
     split_bytes = e.mul(heads, head_bytes)
     row_bytes = e.mul(s["splits"], split_bytes)
 
@@ -156,9 +163,9 @@ def emit_attend(module: ir.Module) -> ir.Function:
             seen=e.add(e.sub(u["position"], start), 1),
             rows=u["count"],
             shared=r["shared"],
-            vectors=r["vectors"],
+            size=size,
         )
-        eights = e.tiles_of(work.seen_by(e.sub(u["count"], 1)), LANES)
+        eights = e.tiles_of(work.seen_by(e.sub(u["count"], 1)), _TOGETHER)
         _score(work, eights)
         _softmax(work)
         _mix(work, eights)
@@ -169,11 +176,11 @@ def emit_attend(module: ir.Module) -> ir.Function:
 
 def _score(unit: _Unit, eights: Value) -> None:
     e = unit.e
-    zeros = [e.constant(FLOATS, 0.0)] * LANES
+    zeros = [e.constant(e.floats, 0.0)] * _TOGETHER
 
     def eight(index: Value, _: Sequence[Value]) -> Sequence[Value]:
         start = unit.place(index)
-        unit.ask_for(e.smaller(e.add(index, _AHEAD), e.sub(eights, 1)))
+        unit.ask_for(e.smaller(e.add(index, 1), e.sub(eights, 1)))
 
         def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
             keys = unit.vectors_of(start, r, index)
@@ -182,15 +189,15 @@ def _score(unit: _Unit, eights: Value) -> None:
                 query = unit.query(r, m)
 
                 def vector(c: Value, sums: Sequence[Value]) -> Sequence[Value]:
-                    at = e.mul(c, _VECTOR_BYTES)
-                    q = e.load(FLOATS, e.add(query, at))
+                    at = e.mul(c, e.register_bytes)
+                    q = e.load(e.floats, e.add(query, at))
                     return [
-                        e.fused(q, e.load(FLOATS, e.add(key, at)), total)
+                        e.fused(q, e.load(e.floats, e.add(key, at)), total)
                         for total, key in zip(sums, keys, strict=True)
                     ]
 
-                sums = e.repeat(unit.vectors, zeros, vector)
-                e.store(e.lane_sums(sums), e.add(unit.line(r, m), e.mul(index, _VECTOR_BYTES)))
+                sums = e.repeat(unit.registers, zeros, vector)
+                e.store(e.lane_sums(sums), e.add(unit.line(r, m), e.mul(index, _SCORES_BYTES)))
                 return ()
 
             def heads() -> None:
@@ -211,34 +218,34 @@ def _softmax(unit: _Unit) -> None:
 
     def row(r: Value, _: Sequence[Value]) -> Sequence[Value]:
         seen = unit.seen_by(r)
-        eights = e.tiles_of(seen, LANES)
+        registers = e.tiles_of(seen, e.lanes)
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
             line, out = unit.line(r, m), unit.result(r, m)
-            e.store(e.constant(FLOATS, _NEVER), e.add(line, e.mul(seen, 4)))
+            e.store(e.constant(e.floats, _NEVER), e.add(line, e.mul(seen, 4)))
 
             def largest(index: Value, values: Sequence[Value]) -> Sequence[Value]:
-                score = e.load(FLOATS, e.add(line, e.mul(index, _VECTOR_BYTES)))
+                score = e.load(e.floats, e.add(line, e.mul(index, e.register_bytes)))
                 return (e.greater(score, values[0]),)
 
             def power(index: Value, values: Sequence[Value]) -> Sequence[Value]:
-                at = e.add(line, e.mul(index, _VECTOR_BYTES))
-                weight = exp(e, e.minus(e.load(FLOATS, at), top))
+                at = e.add(line, e.mul(index, e.register_bytes))
+                weight = exp(e, e.minus(e.load(e.floats, at), top))
                 e.store(weight, at)
                 return (e.plus(values[0], weight),)
 
             def clear(c: Value, _: Sequence[Value]) -> Sequence[Value]:
-                e.store(e.constant(FLOATS, 0.0), e.add(out, e.mul(c, _VECTOR_BYTES)))
+                e.store(e.constant(e.floats, 0.0), e.add(out, e.mul(c, e.register_bytes)))
                 return ()
 
-            (found,) = e.repeat(eights, (e.constant(FLOATS, _NEVER),), largest)
+            (found,) = e.repeat(registers, (e.constant(e.floats, _NEVER),), largest)
             most = e.largest(found)
             top = e.splat(most)
-            (sums,) = e.repeat(eights, (e.constant(FLOATS, 0.0),), power)
-            e.repeat(unit.vectors, (), clear)
+            (sums,) = e.repeat(registers, (e.constant(e.floats, 0.0),), power)
+            e.repeat(unit.registers, (), clear)
             behind = e.add(out, unit.size)
             e.store(most, behind)
-            e.store(e.lane(e.lane_sums([sums] * LANES), 0), behind, 4)
+            e.store(e.total(sums), behind, 4)
             return ()
 
         e.repeat(unit.shared, (), head)
@@ -257,19 +264,19 @@ def _mix(unit: _Unit, eights: Value) -> None:
             values = unit.vectors_of(start, r, index)
 
             def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
-                line = e.add(unit.line(r, m), e.mul(index, _VECTOR_BYTES))
+                line = e.add(unit.line(r, m), e.mul(index, _SCORES_BYTES))
                 out = unit.result(r, m)
-                weights = [e.splat(e.load(FLOAT, line, 4 * lane)) for lane in range(LANES)]
+                weights = [e.splat(e.load(FLOAT, line, 4 * n)) for n in range(_TOGETHER)]
 
                 def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
-                    at = e.mul(c, _VECTOR_BYTES)
-                    total = e.load(FLOATS, e.add(out, at))
+                    at = e.mul(c, e.register_bytes)
+                    total = e.load(e.floats, e.add(out, at))
                     for weight, value in zip(weights, values, strict=True):
-                        total = e.fused(weight, e.load(FLOATS, e.add(value, at)), total)
+                        total = e.fused(weight, e.load(e.floats, e.add(value, at)), total)
                     e.store(total, e.add(out, at))
                     return ()
 
-                e.repeat(unit.vectors, (), vector)
+                e.repeat(unit.registers, (), vector)
                 return ()
 
             def heads() -> None:
@@ -293,15 +300,15 @@ class _Splits:
     stride: Value  # bytes from one to the next
     size: Value  # bytes of the vector
 
-    def merge(self, e: StepEmitter, target: Value, vectors: Value) -> None:
+    def merge(self, e: StepEmitter, target: Value) -> None:
         """Weigh them by the exponentials of their scores, and store the mean at ``target``."""
-        zero = e.constant(FLOATS, 0.0)
+        zero = e.constant(e.floats, 0.0)
 
         def largest(split: Value, values: Sequence[Value]) -> Sequence[Value]:
             behind = e.add(e.add(self.first, e.mul(split, self.stride)), self.size)
             return (e.greater(e.splat(e.load(FLOAT, behind)), values[0]),)
 
-        (top,) = e.repeat(self.count, (e.constant(FLOATS, _NEVER),), largest)
+        (top,) = e.repeat(self.count, (e.constant(e.floats, _NEVER),), largest)
 
         def factor(split: Value) -> tuple[Value, Value]:
             own = e.add(self.first, e.mul(split, self.stride))
@@ -316,26 +323,26 @@ class _Splits:
         (sums,) = e.repeat(self.count, (zero,), total)
 
         def vector(c: Value, _: Sequence[Value]) -> Sequence[Value]:
-            at = e.mul(c, _VECTOR_BYTES)
+            at = e.mul(c, e.register_bytes)
 
             def add(split: Value, values: Sequence[Value]) -> Sequence[Value]:
                 own, scale = factor(split)
-                return (e.fused(scale, e.load(FLOATS, e.add(own, at)), values[0]),)
+                return (e.fused(scale, e.load(e.floats, e.add(own, at)), values[0]),)
 
             (result,) = e.repeat(self.count, (zero,), add)
             e.store(e.over(result, sums), e.add(target, at))
             return ()
 
-        e.repeat(vectors, (), vector)
+        e.repeat(e.tiles_of(self.size, e.register_bytes), (), vector)
 
 
-def emit_merge(module: ir.Module) -> ir.Function:
+def emit_merge(module: ir.Module, lanes: int) -> ir.Function:
     """``merge(record, step)``: a row's splits to one result, rounded."""
-    e = StepEmitter(module, "merge", 2)
+    e = StepEmitter(module, "merge", 2, lanes=lanes)
     record, step = e.arguments
     r, s = e.fields(record, MERGE_FIELDS), e.fields(step, STEP_FIELDS)
-    size = e.mul(r["vectors"], _VECTOR_BYTES)
-    head_bytes = e.add(size, _VECTOR_BYTES)
+    size = e.mul(r["vectors"], 4 * LANES)
+    head_bytes = e.add(size, _BEHIND_BYTES)
     split_bytes = e.mul(r["heads"], head_bytes)
     row_bytes = e.mul(s["splits"], split_bytes)
     units = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
@@ -349,15 +356,14 @@ def emit_merge(module: ir.Module) -> ir.Function:
 
         def head(m: Value, _: Sequence[Value]) -> Sequence[Value]:
             parts = _Splits(e.add(source, e.mul(m, head_bytes)), splits, split_bytes, size)
-            parts.merge(e, e.add(out, e.mul(m, size)), r["vectors"])
+            parts.merge(e, e.add(out, e.mul(m, size)))
             return ()
 
         e.repeat(r["heads"], (), head)
         rounded = Rounded(e, r["job"], number)
 
         def values(block: Value) -> Sequence[Value]:
-            at = e.add(out, e.mul(block, 4 * _VECTOR_BYTES))
-            return [e.load(FLOATS, at, _VECTOR_BYTES * part) for part in range(4)]
+            return block_values(e, out, block)
 
         rounded.put(values, e.whole(0), rounded.blocks)
 

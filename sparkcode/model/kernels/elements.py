@@ -18,9 +18,15 @@ from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
 from sparkcode.model.kernels.flow import FIELD_BYTES, StepEmitter, each_unit
-from sparkcode.model.kernels.quantise import FACTORS_BYTES, BlockValues, round_blocks
+from sparkcode.model.kernels.quantise import (
+    FACTORS_BYTES,
+    BlockValues,
+    block_values,
+    combined,
+    round_blocks,
+)
 from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
-from sparkcode.model.kernels.vocabulary import FLOATS, I64, LANES, Value
+from sparkcode.model.kernels.vocabulary import FLOATS, I64, Value
 
 NORM_FIELDS = (
     "next", "done", "x", "x_stride", "y", "y_stride", "rows", "weight", "inverse_size", "eps",
@@ -79,9 +85,9 @@ class Rounded:
         return e.add(self._codes, e.mul(number, BLOCK)), factors
 
 
-def emit_norm(module: ir.Module) -> ir.Function:
+def emit_norm(module: ir.Module, lanes: int) -> ir.Function:
     """``norm(record, step)``: x += y, then RMSNorm, then rounding."""
-    e = StepEmitter(module, "norm", 2)
+    e = StepEmitter(module, "norm", 2, lanes=lanes)
     record, _ = e.arguments
     r = e.fields(record, NORM_FIELDS)
     rows = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
@@ -95,30 +101,23 @@ def emit_norm(module: ir.Module) -> ir.Function:
         out = Rounded(e, r["job"], index)
 
         def add(block: Value, sums: Sequence[Value]) -> Sequence[Value]:
-            at = e.mul(block, BLOCK * 4)
+            place = e.add(x, e.mul(block, BLOCK * 4))
             results = []
-            for part, total in enumerate(sums):
-                place = e.add(x, at)
-                value = e.plus(
-                    e.load(FLOATS, place, 32 * part), e.load(FLOATS, e.add(y, at), 32 * part)
-                )
-                e.store(value, place, 32 * part)
-                results.append(e.plus(total, e.times(value, value)))
+            pairs = zip(block_values(e, x, block), block_values(e, y, block), strict=True)
+            for part, (own, more) in enumerate(pairs):
+                value = e.plus(own, more)
+                e.store(value, place, e.register_bytes * part)
+                results.append(e.plus(sums[part], e.times(value, value)))
             return results
 
         def scaled(block: Value) -> Sequence[Value]:
-            at = e.mul(block, BLOCK * 4)
+            rows = block_values(e, x, block), block_values(e, r["weight"], block)
             return [
-                e.times(
-                    e.times(e.load(FLOATS, e.add(x, at), 32 * part), factor),
-                    e.load(FLOATS, e.add(r["weight"], at), 32 * part),
-                )
-                for part in range(4)
+                e.times(e.times(own, factor), weight) for own, weight in zip(*rows, strict=True)
             ]
 
-        sums = e.repeat(out.blocks, [e.constant(FLOATS, 0.0)] * 4, add)
-        both = e.plus(e.plus(sums[0], sums[1]), e.plus(sums[2], sums[3]))
-        square = e.lane(e.lane_sums([both] * LANES), 0)
+        zeros = [e.constant(e.floats, 0.0)] * (BLOCK // e.lanes)
+        square = e.total(combined(e.plus, e.repeat(out.blocks, zeros, add)))
         root = e.root(e.plus(e.times(square, inverse_size), eps))
         factor = e.splat(e.over(e.number(1.0), root))
         out.put(scaled, e.whole(0), out.blocks)
@@ -198,9 +197,9 @@ def _turned(
     return vector
 
 
-def emit_gate(module: ir.Module) -> ir.Function:
+def emit_gate(module: ir.Module, lanes: int) -> ir.Function:
     """``gate(record, step)``: silu(gate) * up, then rounding."""
-    e = StepEmitter(module, "gate", 2)
+    e = StepEmitter(module, "gate", 2, lanes=lanes)
     record, _ = e.arguments
     r = e.fields(record, GATE_FIELDS)
     rows = e.load(I64, r["job"], FIELD_BYTES * JOB_FIELDS.index("rows"))
@@ -212,12 +211,9 @@ def emit_gate(module: ir.Module) -> ir.Function:
         first = e.mul(piece, r["chunk"])
 
         def gated(block: Value) -> Sequence[Value]:
-            gate = e.add(source, e.mul(block, BLOCK * 4))
-            up = e.add(gate, r["up"])
-            return [
-                e.times(silu(e, e.load(FLOATS, gate, 32 * part)), e.load(FLOATS, up, 32 * part))
-                for part in range(4)
-            ]
+            gates = block_values(e, source, block)
+            ups = block_values(e, e.add(source, r["up"]), block)
+            return [e.times(silu(e, gate), up) for gate, up in zip(gates, ups, strict=True)]
 
         out.put(gated, first, e.smaller(r["chunk"], e.sub(out.blocks, first)))
 
@@ -226,21 +222,21 @@ def emit_gate(module: ir.Module) -> ir.Function:
 
 
 def silu(e: StepEmitter, x: Value) -> Value:
-    """x / (1 + exp(-x)) of FLOATS, without overflow."""
-    power = exp(e, e.minus(e.constant(FLOATS, 0.0), e.magnitude(x)))
-    one = e.constant(FLOATS, 1.0)
+    """x / (1 + exp(-x)) of floats, by lane, without overflow."""
+    power = exp(e, e.minus(e.constant(x.type, 0.0), e.magnitude(x)))
+    one = e.constant(x.type, 1.0)
     above = e.select_positive(x, one, power)
     return e.times(x, e.over(above, e.plus(one, power)))
 
 
 def exp(e: StepEmitter, x: Value) -> Value:
-    """exp of FLOATS that are not positive: 2^n times a polynomial of the rest."""
-    n = e.rounded(e.times(x, e.constant(FLOATS, 1 / math.log(2))))
+    """exp of floats that are not positive, by lane: 2^n times a polynomial of the rest."""
+    n = e.rounded(e.times(x, e.constant(x.type, 1 / math.log(2))))
     rest = x
     for part in _LN2:
-        rest = e.minus(rest, e.times(n, e.constant(FLOATS, part)))
-    result = e.constant(FLOATS, _EXP[0])
+        rest = e.minus(rest, e.times(n, e.constant(x.type, part)))
+    result = e.constant(x.type, _EXP[0])
     for coefficient in _EXP[1:]:
-        result = e.plus(e.times(result, rest), e.constant(FLOATS, coefficient))
+        result = e.plus(e.times(result, rest), e.constant(x.type, coefficient))
     result = e.times(result, e.power_of_two(n))
-    return e.where_above(x, _SMALLEST_EXPONENT, result, e.constant(FLOATS, 0.0))
+    return e.where_above(x, _SMALLEST_EXPONENT, result, e.constant(x.type, 0.0))

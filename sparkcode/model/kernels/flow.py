@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-from sparkcode.model.kernels.vocabulary import FLOAT, FLOATS, I32, I64, LANES, Emitter, Value
+from sparkcode.model.kernels.vocabulary import FLOAT, I32, I64, LANES, Emitter, Value
 
 PROGRAM_FIELDS = ("lines", "count", "yield")
 """Address and number of the lines; address of a function that lets other threads run."""
@@ -52,17 +52,9 @@ class StepEmitter(Emitter):
         """The greater of two signed 64-bit integers."""
         return self._b.select(self._b.icmp_signed(">", a, b), a, b)
 
-    def fused(self, a: Value, b: Value, c: Value) -> Value:
-        """a * b + c of FLOATS, rounded once."""
-        return self.intrinsic("llvm.fma.v8f32", FLOATS, (a, b, c))
-
     def root(self, value: Value) -> Value:
         """Square root of a float."""
         return self.intrinsic("llvm.sqrt.f32", FLOAT, (value,))
-
-    def lane(self, value: Value, index: int) -> Value:
-        """One float of FLOATS."""
-        return self._b.extract_element(value, ir.Constant(I32, index))
 
     def neighbours(self, value: Value) -> Value:
         """FLOATS with lanes 2i and 2i + 1 exchanged."""
@@ -71,8 +63,8 @@ class StepEmitter(Emitter):
         return self._b.shuffle_vector(value, value, mask)
 
     def select_positive(self, sign: Value, then: Value, other: Value) -> Value:
-        """By lane of FLOATS: ``then`` where ``sign`` is not below zero, else ``other``."""
-        zero = self.constant(FLOATS, 0.0)
+        """By lane of floats: ``then`` where ``sign`` is not below zero, else ``other``."""
+        zero = self.constant(sign.type, 0.0)
         return self._b.select(self._b.fcmp_ordered(">=", sign, zero), then, other)
 
     def when_less(self, a: Value, b: Value, body: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ def load_kernels(
 ) -> CompiledModule:
     """All functions; raises KernelError where a newly compiled product proves wrong."""
     return CompiledModule(
-        lambda: str(emit_step(emit_module(isa))),
+        lambda: str(emit_step(emit_module(isa), lanes=isa.lanes)),
         cpu=isa.cpu,
         folder=folder,
         name=isa.name,

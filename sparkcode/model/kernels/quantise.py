@@ -25,7 +25,7 @@ from typing import TypeAlias
 from llvmlite import ir
 
 from sparkcode.model.blocks import BLOCK
-from sparkcode.model.kernels.vocabulary import FLOATS, I16, LANES, Emitter, Value
+from sparkcode.model.kernels.vocabulary import I16, LANES, Emitter, Value
 
 FACTORS_BYTES = 16
 """Of a block."""
@@ -38,26 +38,25 @@ _SMALLEST = 1e-30
 _VALUES_BYTES = 4 * BLOCK
 
 BlockValues: TypeAlias = Callable[[Value], Sequence[Value]]
-"""A block's number to its activations, 4 of FLOATS."""
+"""A block's number to its activations, 32 in registers."""
 Places: TypeAlias = Callable[[Value], tuple[Value, Value]]
 """A block's number to the addresses of its codes and factors."""
 
 
-def emit_quantise(module: ir.Module) -> ir.Function:
+def emit_quantise(module: ir.Module, *, lanes: int = LANES) -> ir.Function:
     """``quantise(x, stride, rows, blocks, span, codes, factors)``: one tile of activations.
 
     x float32 [rows, blocks * 32], ``stride`` bytes between rows -> int8 [blocks, rows, 32] and
     factors [blocks, rows]; ``blocks`` is a multiple of ``span``, 1 or 8.
     """
-    e = Emitter(module, "quantise", 7)
+    e = Emitter(module, "quantise", 7, lanes=lanes)
     x, stride, rows, blocks, span, codes, factors = e.arguments
 
     def row(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         first = e.add(x, e.mul(t, stride))
 
         def values(block: Value) -> Sequence[Value]:
-            at = e.add(first, e.mul(block, _VALUES_BYTES))
-            return [e.load(FLOATS, at, 32 * part) for part in range(4)]
+            return block_values(e, first, block)
 
         def place(block: Value) -> tuple[Value, Value]:
             number = e.add(e.mul(block, rows), t)
@@ -88,7 +87,7 @@ def round_blocks(
             block = e.add(start, n)
             codes, factors = place(block)
             _, even = place(e.bits(block, -2))
-            pairs = _write_codes(e, _kept(e, room, n), inverse_scale, codes)
+            pairs = _write_codes(e, block_values(e, room, n), inverse_scale, codes)
             total = e.halves_sum(pairs)
             e.store(scale, factors)
             e.store(e.times(e.to_float(total), scale), factors, 4)
@@ -111,19 +110,25 @@ def _largest(e: Emitter, values: BlockValues, room: Value, span: Value) -> Value
         own = values(n)
         at = e.add(room, e.mul(n, _VALUES_BYTES))
         for part, value in enumerate(own):
-            e.store(value, at, 32 * part)
+            e.store(value, at, e.register_bytes * part)
         sizes = [e.magnitude(value) for value in own]
-        most = e.greater(e.greater(sizes[0], sizes[1]), e.greater(sizes[2], sizes[3]))
-        return (e.greater(found[0], most),)
+        return (e.greater(found[0], combined(e.greater, sizes)),)
 
-    (found,) = e.repeat(span, (e.constant(FLOATS, 0.0),), measure)
+    (found,) = e.repeat(span, (e.constant(e.floats, 0.0),), measure)
     return e.largest(found)
 
 
-def _kept(e: Emitter, room: Value, n: Value) -> list[Value]:
-    """The values of a span's n-th block."""
-    at = e.add(room, e.mul(n, _VALUES_BYTES))
-    return [e.load(FLOATS, at, 32 * part) for part in range(4)]
+def block_values(e: Emitter, row: Value, block: Value) -> list[Value]:
+    """A block of a row of floats, in registers."""
+    at = e.add(row, e.mul(block, _VALUES_BYTES))
+    return [e.load(e.floats, at, 4 * first) for first in range(0, BLOCK, e.lanes)]
+
+
+def combined(operation: Callable[[Value, Value], Value], values: Sequence[Value]) -> Value:
+    """Values joined in pairs, and those in pairs again."""
+    while len(values) > 1:
+        values = [operation(*pair) for pair in zip(values[0::2], values[1::2], strict=True)]
+    return values[0]
 
 
 def _write_codes(e: Emitter, values: Sequence[Value], inverse_scale: Value, codes: Value) -> Value:
@@ -131,6 +136,6 @@ def _write_codes(e: Emitter, values: Sequence[Value], inverse_scale: Value, code
     ints = []
     for part, value in enumerate(values):
         rounded, whole = e.to_int8(e.times(value, inverse_scale))
-        e.store(rounded, codes, LANES * part)
+        e.store(rounded, codes, e.lanes * part)
         ints.append(whole)
-    return e.pair_totals(e.plus(e.plus(ints[0], ints[1]), e.plus(ints[2], ints[3])))
+    return e.pair_totals(combined(e.plus, ints))

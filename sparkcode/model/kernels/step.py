@@ -21,6 +21,7 @@ from llvmlite import ir
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.attend import (
+    BEHIND,
     LINE_BYTES,
     MOST_ROWS,
     SPLIT,
@@ -69,15 +70,15 @@ class Functions:
     """What keeps the machine code in memory."""
 
 
-def emit_step(module: ir.Module) -> ir.Module:
-    """Add the functions of ``STEP_FUNCTIONS`` to a module."""
+def emit_step(module: ir.Module, *, lanes: int = LANES) -> ir.Module:
+    """Add the functions of ``STEP_FUNCTIONS`` to a module, for registers of 8 or 16 lanes."""
     emit_walk(module)
-    emit_norm(module)
+    emit_norm(module, lanes)
     emit_rope(module, "neox")
     emit_rope(module, "normal")
-    emit_gate(module)
-    emit_attend(module)
-    emit_merge(module)
+    emit_gate(module, lanes)
+    emit_attend(module, lanes)
+    emit_merge(module, lanes)
     return module
 
 
@@ -127,7 +128,7 @@ class StepRunner:
         self._place(segments)
         units, scored = self._units(segments, picked)
         splits = int(units[:, UNIT_FIELDS.index("split")].max()) + 1
-        needed = rows * splits * config.num_heads * (config.head_size + LANES)
+        needed = rows * splits * config.num_heads * (config.head_size + BEHIND)
         if len(self._partials) < needed:
             self._partials = np.empty(needed, np.float32)
         logits = np.empty((len(picked), self._padded_head), np.float32)

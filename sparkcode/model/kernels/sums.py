@@ -143,7 +143,7 @@ def add_in_memory(
     scratch, totals, ints = room
     layout, sums = LAYOUTS[kind], _sums(e, size)
     place, form = (ints, e.ints) if layout.whole else (totals, e.floats)
-    offsets = [GROUP_BYTES * t + e.half_bytes * half for t, half in sums]
+    offsets = [GROUP_BYTES * t + e.register_bytes * half for t, half in sums]
     held = 2 * len(sums) + _SPARE_REGISTERS <= e.isa.registers
 
     def block(n: Value, before: Sequence[Value]) -> Sequence[Value]:
@@ -185,7 +185,7 @@ def _add_record(
     minima = [[record.minima(n, half) for n in range(4)] for half in e.halves]
     factors = [record.factors(half) for half in e.halves]
     for (t, half), found in zip(_sums(e, len(ints) // len(e.halves)), ints, strict=True):
-        row, at = x.row(e, t), GROUP_BYTES * t + e.half_bytes * half
+        row, at = x.row(e, t), GROUP_BYTES * t + e.register_bytes * half
         offsets = e.constant(e.ints, 0)
         for n, own in enumerate(minima[half]):
             sums = row.after(e, e.mul(x.rows, 2 * n)).factors

@@ -73,7 +73,7 @@ class _Records:
 def emit_module(isa: InstructionSet = AVX2) -> ir.Module:
     """``quantise``, ``multiply_<kind>`` for each kind, and ``run``."""
     module = ir.Module("sparkcode")
-    emit_quantise(module)
+    emit_quantise(module, lanes=isa.lanes)
     for kind in LAYOUTS:
         emit_multiply(module, kind, isa)
     emit_run(module)
@@ -151,7 +151,7 @@ def _few_rows(
 
     totals = e.repeat(records.count, [e.constant(e.floats, 0.0) for _ in sums], each)
     for (t, half), total in zip(sums, totals, strict=True):
-        e.store(total, e.add(out, e.mul(stride, t)), e.half_bytes * half)
+        e.store(total, e.add(out, e.mul(stride, t)), e.register_bytes * half)
 
 
 def _rows(
@@ -167,7 +167,9 @@ def _rows(
 
     def clear(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         for half in e.halves:
-            e.store(e.constant(e.floats, 0.0), e.at(totals, t, GROUP_BYTES, e.half_bytes * half))
+            e.store(
+                e.constant(e.floats, 0.0), e.at(totals, t, GROUP_BYTES, e.register_bytes * half)
+            )
         return ()
 
     def each(index: Value, _: Sequence[Value]) -> Sequence[Value]:
@@ -187,8 +189,8 @@ def _rows(
 
     def copy(t: Value, _: Sequence[Value]) -> Sequence[Value]:
         for half in e.halves:
-            value = e.load(e.floats, e.at(totals, t, GROUP_BYTES, e.half_bytes * half))
-            e.store(value, e.add(out, e.mul(t, stride)), e.half_bytes * half)
+            value = e.load(e.floats, e.at(totals, t, GROUP_BYTES, e.register_bytes * half))
+            e.store(value, e.add(out, e.mul(t, stride)), e.register_bytes * half)
         return ()
 
     e.repeat(x.rows, (), clear)

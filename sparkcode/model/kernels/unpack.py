@@ -101,7 +101,7 @@ class PackedBlock:
     block: Value | int
 
     def vector(self, number: int, half: int) -> Value:
-        e, at = self.e, LAYOUTS[self.kind].codes + self.e.half_bytes * half
+        e, at = self.e, LAYOUTS[self.kind].codes + self.e.register_bytes * half
         if self.kind == "q8":
             raw = e.load(e.bytes, e.at(self.record, self.block, 8 * _VECTOR, at + _VECTOR * number))
             return e.flip(raw, e.constant(e.bytes, -128)) if e.isa.dot == "maddubs" else raw
@@ -133,7 +133,7 @@ class PackedBlock:
         """Codes of q6 from their lower nibbles."""
         e = self.e
         line, place = divmod(vector, 4)
-        at = 576 + _VECTOR * line + e.half_bytes * half
+        at = 576 + _VECTOR * line + e.register_bytes * half
         bits = e.load(e.bytes, e.at(self.record, self.block, 2 * _VECTOR, at))
         return e.either(low, e.both(e.moved(bits, 4 - 2 * place), e.constant(e.bytes, 0x30)))
 
@@ -165,16 +165,18 @@ class ScratchBlock:
     start: Value
 
     def vector(self, number: int, half: int) -> Value:
-        return self.e.load(self.e.bytes, self.start, _VECTOR * number + self.e.half_bytes * half)
+        return self.e.load(
+            self.e.bytes, self.start, _VECTOR * number + self.e.register_bytes * half
+        )
 
     def scale(self, half: int) -> Value:
         kind = self.e.scales if LAYOUTS[self.kind].whole else self.e.floats
-        return self.e.load(kind, self.start, _SCALES_AT + self.e.half_bytes * half)
+        return self.e.load(kind, self.start, _SCALES_AT + self.e.register_bytes * half)
 
     def minimum(self, half: int) -> Value | None:
         if self.kind != "q4":
             return None
-        return self.e.load(self.e.floats, self.start, _MINIMA_AT + self.e.half_bytes * half)
+        return self.e.load(self.e.floats, self.start, _MINIMA_AT + self.e.register_bytes * half)
 
 
 def write_scratch(source: PackedBlock, start: Value) -> None:
@@ -182,12 +184,12 @@ def write_scratch(source: PackedBlock, start: Value) -> None:
     e = source.e
     for number in range(VECTORS):
         for half in e.halves:
-            e.store(source.vector(number, half), start, _VECTOR * number + e.half_bytes * half)
+            e.store(source.vector(number, half), start, _VECTOR * number + e.register_bytes * half)
     for half in e.halves:
-        e.store(source.scale(half), start, _SCALES_AT + e.half_bytes * half)
+        e.store(source.scale(half), start, _SCALES_AT + e.register_bytes * half)
         minimum = source.minimum(half)
         if minimum is not None:
-            e.store(minimum, start, _MINIMA_AT + e.half_bytes * half)
+            e.store(minimum, start, _MINIMA_AT + e.register_bytes * half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +224,10 @@ class ScratchRecord:
 
     def minima(self, pair: Value | int, half: int) -> Value:
         e = self.e
-        return e.load(e.ints, e.at(self.start, pair, _VECTOR, e.half_bytes * half))
+        return e.load(e.ints, e.at(self.start, pair, _VECTOR, e.register_bytes * half))
 
     def factors(self, half: int) -> tuple[Value, Value]:
-        e, at = self.e, 4 * _VECTOR + self.e.half_bytes * half
+        e, at = self.e, 4 * _VECTOR + self.e.register_bytes * half
         return e.load(e.floats, self.start, at), e.load(e.floats, self.start, at + _VECTOR)
 
 
@@ -233,7 +235,7 @@ def write_record(source: PackedRecord, start: Value) -> None:
     """Write RECORD_BYTES at ``start``."""
     e = source.e
     for half in e.halves:
-        at = e.half_bytes * half
+        at = e.register_bytes * half
         for pair in range(4):
             e.store(source.minima(pair, half), start, _VECTOR * pair + at)
         for number, values in enumerate(source.factors(half)):

@@ -2,15 +2,16 @@
 
 An :class:`Emitter` appends instructions to a function of an LLVM module. Addresses are 64-bit
 integers, so arithmetic on them is ordinary; a vector register of AVX2 holds 32 bytes: ``BYTES``
-(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). :class:`Wide` has
-what only products need, for registers of 8 or 16 lanes. Floating-point operations carry no
+(32 x i8), ``SHORTS`` (16 x i16), ``INTS`` (8 x i32) or ``FLOATS`` (8 x f32). An emitter's own
+``floats`` fill a register of as many ``lanes`` as it is made for. :class:`Wide` has what only
+products need. Floating-point operations carry no
 fast-math flag: LLVM may neither reorder nor fuse them, so a result depends on nothing but the order
 written here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from llvmlite import ir
@@ -29,7 +30,10 @@ Type: TypeAlias = ir.Type
 class Emitter:
     """Appends to one function; ``arguments`` are its 64-bit integers."""
 
-    def __init__(self, module: ir.Module, name: str, arguments: int) -> None:
+    def __init__(self, module: ir.Module, name: str, arguments: int, *, lanes: int = LANES) -> None:
+        self.lanes = lanes
+        self.floats = ir.VectorType(FLOAT, lanes)
+        self.register_bytes = 4 * lanes
         signature = ir.FunctionType(ir.VoidType(), [I64] * arguments)
         self.function = ir.Function(module, signature, name)
         self.arguments: tuple[Value, ...] = tuple(self.function.args)
@@ -193,12 +197,9 @@ class Emitter:
         """The same number in every lane."""
         return ir.Constant(kind, [ir.Constant(kind.element, value)] * kind.count)
 
-    def table(self, values: Sequence[int]) -> Value:
-        """32 constant bytes."""
-        return ir.Constant(BYTES, [ir.Constant(I8, value) for value in values])
-
-    def splat(self, value: Value, lanes: int = LANES) -> Value:
-        """One number into every lane."""
+    def splat(self, value: Value) -> Value:
+        """One number into every lane of a register."""
+        lanes = self.lanes
         kind = ir.VectorType(value.type, lanes)
         single = self._b.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
         mask = ir.Constant(ir.VectorType(I32, lanes), [ir.Constant(I32, 0)] * lanes)
@@ -221,18 +222,23 @@ class Emitter:
         return self._b.uitofp(value, ir.VectorType(FLOAT, value.type.count))
 
     def to_int8(self, value: Value) -> tuple[Value, Value]:
-        """FLOATS within -128 to 127, rounded half to even: as 8 bytes and as INTS."""
-        ints = self._b.fptosi(self.rounded(value), INTS)
-        return self._b.trunc(ints, ir.VectorType(I8, LANES)), ints
+        """Floats within -128 to 127, rounded half to even: as bytes and as 32-bit integers."""
+        ints = self._b.fptosi(self.rounded(value), _like(value, I32))
+        return self._b.trunc(ints, _like(value, I8)), ints
 
     def rounded(self, value: Value) -> Value:
-        """FLOATS to the nearest whole numbers, halves to even ones."""
-        return self.intrinsic("llvm.rint.v8f32", FLOATS, [value])
+        """Floats to the nearest whole numbers, halves to even ones, by lane."""
+        return self.intrinsic(f"llvm.rint.v{value.type.count}f32", value.type, [value])
 
     def power_of_two(self, value: Value) -> Value:
-        """2^n of FLOATS that are whole numbers from -126 to 127."""
-        biased = self._b.add(self._b.fptosi(value, INTS), self.constant(INTS, 127))
-        return self._b.bitcast(self._b.shl(biased, self.constant(INTS, 23)), FLOATS)
+        """2^n of floats that are whole numbers from -126 to 127, by lane."""
+        kind = _like(value, I32)
+        biased = self._b.add(self._b.fptosi(value, kind), self.constant(kind, 127))
+        return self._b.bitcast(self._b.shl(biased, self.constant(kind, 23)), value.type)
+
+    def fused(self, a: Value, b: Value, c: Value) -> Value:
+        """a * b + c of floats, by lane, rounded once."""
+        return self.intrinsic(f"llvm.fma.v{a.type.count}f32", a.type, [a, b, c])
 
     def plus(self, a: Value, b: Value) -> Value:
         return self._b.fadd(a, b) if _is_float(a) else self._b.add(a, b)
@@ -271,14 +277,10 @@ class Emitter:
         shorts = self._b.bitcast(value, kind)
         return self._b.bitcast(self._b.shl(shorts, self.constant(kind, bits)), value.type)
 
-    def equal_bytes(self, a: Value, b: Value) -> Value:
-        """-1 in each byte that is equal, else 0."""
-        return self._b.sext(self._b.icmp_signed("==", a, b), BYTES)
-
     def magnitude(self, value: Value) -> Value:
-        """|value| of FLOATS, or of BYTES, where |-128| is the unsigned byte 128."""
+        """|value| of floats, by lane, or of BYTES, where |-128| is the unsigned byte 128."""
         if _is_float(value):
-            return self.intrinsic("llvm.fabs.v8f32", FLOATS, [value])
+            return self.intrinsic(f"llvm.fabs.v{value.type.count}f32", value.type, [value])
         return self.intrinsic("llvm.abs.v32i8", BYTES, [value, ir.Constant(ir.IntType(1), 0)])
 
     def greater(self, a: Value, b: Value) -> Value:
@@ -286,8 +288,8 @@ class Emitter:
         return self._b.select(self._b.fcmp_ordered(">", a, b), a, b)
 
     def where_above(self, a: Value, limit: float, then: Value, other: Value) -> Value:
-        """``then`` where a > limit, else ``other``: of floats, or by lane of FLOATS."""
-        bound = self.constant(FLOATS, limit) if a.type == FLOATS else self.number(limit)
+        """``then`` where a > limit, else ``other``: of floats, or by lane."""
+        bound = self.number(limit) if a.type == FLOAT else self.constant(a.type, limit)
         above = self._b.fcmp_ordered(">", a, bound)
         return self._b.select(above, then, other)
 
@@ -296,40 +298,53 @@ class Emitter:
         return ir.Constant(FLOAT, value)
 
     def largest(self, value: Value) -> Value:
-        """The greatest lane of FLOATS, as by :meth:`greater`."""
-        for distance in (4, 2, 1):
-            lanes = [(lane + distance) % LANES for lane in range(LANES)]
-            mask = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
-            value = self.greater(value, self._b.shuffle_vector(value, value, mask))
+        """The greatest lane of floats, as by :meth:`greater`."""
+        count = value.type.count
+        for distance in _distances(count):
+            lanes = [(lane + distance) % count for lane in range(count)]
+            value = self.greater(value, self._b.shuffle_vector(value, value, _order(lanes)))
         return self._b.extract_element(value, ir.Constant(I32, 0))
 
     def lane_sums(self, values: Sequence[Value]) -> Value:
-        """The lanes of each of 8 FLOATS added up: one sum a lane."""
+        """The lanes of each of 8 vectors of floats added up: one sum a lane, FLOATS."""
         name = "llvm.x86.avx.hadd.ps.256"
+        if values[0].type != FLOATS:
+            values = [self._folded(value) for value in values]
         while len(values) > 2:
             pairs = zip(values[0::2], values[1::2], strict=True)
             values = [self.intrinsic(name, FLOATS, pair) for pair in pairs]
-        low, high = (
-            ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
-            for lanes in ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
-        )
+        low, high = _order((0, 1, 2, 3, 8, 9, 10, 11)), _order((4, 5, 6, 7, 12, 13, 14, 15))
         first, second = values
         shuffle = self._b.shuffle_vector
         return self._b.fadd(shuffle(first, second, low), shuffle(first, second, high))
 
+    def total(self, value: Value) -> Value:
+        """All lanes of floats added up: a float."""
+        sums = self.lane_sums([value] * LANES)
+        return self._b.extract_element(sums, ir.Constant(I32, 0))
+
+    def _folded(self, value: Value) -> Value:
+        """The halves of 16 floats added up by lane."""
+        low, high = (
+            self._b.shuffle_vector(value, value, _order(range(first, first + LANES)))
+            for first in (0, LANES)
+        )
+        return self._b.fadd(low, high)
+
     def pair_totals(self, value: Value) -> Value:
-        """Sums of INTS as two 16-bit integers, the upper one of lanes whose number has bit 1."""
+        """Sums of integers as two of 16 bits, the upper one of lanes whose number has bit 1."""
+        kind, count = value.type, value.type.count
+        shorts = ir.VectorType(I16, 2 * count)
         shift, mask = (
-            ir.Constant(INTS, [ir.Constant(I32, n) for n in lanes])
-            for lanes in ((0, 0, 16, 16) * 2, (0xFFFF, 0xFFFF, -0x10000, -0x10000) * 2)
+            ir.Constant(kind, [ir.Constant(I32, n) for n in lanes * (count // 4)])
+            for lanes in ((0, 0, 16, 16), (0xFFFF, 0xFFFF, -0x10000, -0x10000))
         )
         value = self._b.and_(self._b.shl(value, shift), mask)
-        for distance in (4, 2, 1):
-            lanes = [lane ^ distance for lane in range(LANES)]
-            order = ir.Constant(ir.VectorType(I32, LANES), [ir.Constant(I32, n) for n in lanes])
+        for distance in _distances(count):
+            order = _order(lane ^ distance for lane in range(count))
             other = self._b.shuffle_vector(value, value, order)
-            sums = self._b.add(self._b.bitcast(value, SHORTS), self._b.bitcast(other, SHORTS))
-            value = self._b.bitcast(sums, INTS)
+            sums = self._b.add(self._b.bitcast(value, shorts), self._b.bitcast(other, shorts))
+            value = self._b.bitcast(sums, kind)
         return self._b.extract_element(value, ir.Constant(I32, 0))
 
     def halves_sum(self, word: Value) -> Value:
@@ -345,23 +360,6 @@ class Emitter:
         """The lower bits of an integer."""
         return self._b.trunc(value, kind)
 
-    def lookup(self, table: Value, indices: Value) -> Value:
-        """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""
-        return self.intrinsic("llvm.x86.avx2.pshuf.b", BYTES, [table, indices])
-
-    def pair_products(self, unsigned: Value, signed: Value) -> Value:
-        """``vpmaddubsw``: u0 s0 + u1 s1 of neighbouring bytes as SHORTS, 32,767 at most."""
-        return self.intrinsic("llvm.x86.avx2.pmadd.ub.sw", SHORTS, [unsigned, signed])
-
-    def pair_sums(self, shorts: Value) -> Value:
-        """``vpmaddwd`` with ones: sums of neighbouring SHORTS as INTS."""
-        ones = self.constant(SHORTS, 1)
-        return self.intrinsic("llvm.x86.avx2.pmadd.wd", INTS, [shorts, ones])
-
-    def with_sign(self, value: Value, sign: Value) -> Value:
-        """``vpsignb``: value times the sign (-1, 0, 1) of each byte of ``sign``."""
-        return self.intrinsic("llvm.x86.avx2.psign.b", BYTES, [value, sign])
-
     def intrinsic(self, name: str, result: Type, arguments: Sequence[Value]) -> Value:
         known = self._module.globals.get(name)
         if known is None:
@@ -373,3 +371,21 @@ class Emitter:
 def _is_float(value: Value) -> bool:
     kind = value.type
     return FLOAT in (kind, getattr(kind, "element", None))
+
+
+def _like(value: Value, element: Type) -> Type:
+    """As many lanes of another element."""
+    return ir.VectorType(element, value.type.count)
+
+
+def _order(lanes: Iterable[int]) -> Value:
+    """A shuffle's mask."""
+    numbers = [ir.Constant(I32, lane) for lane in lanes]
+    return ir.Constant(ir.VectorType(I32, len(numbers)), numbers)
+
+
+def _distances(lanes: int) -> Iterator[int]:
+    """Half of the lanes, a quarter, and so on to 1."""
+    while lanes > 1:
+        lanes //= 2
+        yield lanes

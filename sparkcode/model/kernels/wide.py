@@ -6,10 +6,22 @@ lanes, 8 rows each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
 from sparkcode.model.kernels.instructions import InstructionSet
-from sparkcode.model.kernels.vocabulary import FLOAT, I8, I16, I32, I64, Emitter, Value
+from sparkcode.model.kernels.vocabulary import (
+    BYTES,
+    I8,
+    I16,
+    I32,
+    I64,
+    INTS,
+    SHORTS,
+    Emitter,
+    Value,
+)
 
 ROWS = 16
 
@@ -17,22 +29,19 @@ ROWS = 16
 class Wide(Emitter):
     """An emitter for registers of ``isa``: ``bytes``, ``shorts``, ``ints`` and ``floats`` fill one.
 
-    What takes BYTES, SHORTS, INTS or FLOATS still has 8 lanes.
+    What takes BYTES, SHORTS or INTS still has 8 lanes.
     """
 
     def __init__(
         self, module: ir.Module, name: str, arguments: int, *, isa: InstructionSet
     ) -> None:
-        super().__init__(module, name, arguments)
+        super().__init__(module, name, arguments, lanes=isa.lanes)
         self.isa = isa
         lanes = isa.lanes
         self.halves = range(ROWS // lanes)
-        self.half_bytes = 4 * lanes
-        """Bytes of a register."""
         self.bytes = ir.VectorType(I8, 4 * lanes)
         self.shorts = ir.VectorType(I16, 2 * lanes)
         self.ints = ir.VectorType(I32, lanes)
-        self.floats = ir.VectorType(FLOAT, lanes)
         self.scales = self.shorts if isa.dot == "maddubs" else self.ints
         """What whole scales are held in; see :meth:`as_scales`."""
 
@@ -85,7 +94,7 @@ class Wide(Emitter):
 
     def broadcast(self, kind: ir.Type, address: Value, offset: int = 0) -> Value:
         """The number at an address in every lane."""
-        return self.splat(self.load(kind, address, offset), self.isa.lanes)
+        return self.splat(self.load(kind, address, offset))
 
     def moved(self, value: Value, bits: int) -> Value:
         """Bytes shifted up, or down where ``bits`` is negative: as by ``up`` and ``down``."""
@@ -96,10 +105,6 @@ class Wide(Emitter):
     def negative(self, value: Value) -> Value:
         """-value, of floats."""
         return self._b.fneg(value)
-
-    def fused(self, a: Value, b: Value, c: Value) -> Value:
-        """a * b + c of floats, rounded once."""
-        return self.intrinsic(f"llvm.fma.v{self.isa.lanes}f32", self.floats, [a, b, c])
 
     def pinned(self, value: Value, *, ordered: bool) -> Value:
         """The same value, that LLVM may not look behind.
@@ -122,6 +127,31 @@ class Wide(Emitter):
     def both_sums(self, address: Value) -> Value:
         """Two 16-bit integers at an address, added: in every lane."""
         return self.short_dots(self.broadcast(I32, address), self.constant(self.shorts, 1))
+
+    def table(self, values: Sequence[int]) -> Value:
+        """32 constant bytes."""
+        return ir.Constant(BYTES, [ir.Constant(I8, value) for value in values])
+
+    def equal_bytes(self, a: Value, b: Value) -> Value:
+        """-1 in each byte that is equal, else 0."""
+        return self._b.sext(self._b.icmp_signed("==", a, b), BYTES)
+
+    def lookup(self, table: Value, indices: Value) -> Value:
+        """``vpshufb``: in each half of the register, bytes of ``table`` by the low index bits."""
+        return self.intrinsic("llvm.x86.avx2.pshuf.b", BYTES, [table, indices])
+
+    def pair_products(self, unsigned: Value, signed: Value) -> Value:
+        """``vpmaddubsw``: u0 s0 + u1 s1 of neighbouring bytes as SHORTS, 32,767 at most."""
+        return self.intrinsic("llvm.x86.avx2.pmadd.ub.sw", SHORTS, [unsigned, signed])
+
+    def pair_sums(self, shorts: Value) -> Value:
+        """``vpmaddwd`` with ones: sums of neighbouring SHORTS as INTS."""
+        ones = self.constant(SHORTS, 1)
+        return self.intrinsic("llvm.x86.avx2.pmadd.wd", INTS, [shorts, ones])
+
+    def with_sign(self, value: Value, sign: Value) -> Value:
+        """``vpsignb``: value times the sign (-1, 0, 1) of each byte of ``sign``."""
+        return self.intrinsic("llvm.x86.avx2.psign.b", BYTES, [value, sign])
 
     def dot4(self, total: Value, unsigned: Value, signed: Value) -> Value:
         """``vpdpbusd``: to each 32-bit sum, four products of neighbouring bytes."""

@@ -20,6 +20,7 @@ from sparkcode.model.kernels.program import Place, Program, ProgramWriter
 from sparkcode.model.kernels.step import emit_step
 from sparkcode.model.kernels.team import Team
 from sparkcode.model.kernels.tiles import JOB_FIELDS, TILE_ROWS
+from sparkcode.model.kernels.vocabulary import LANES
 
 Array = npt.NDArray[np.generic]
 Fields = dict[str, "int | Array"]
@@ -82,10 +83,13 @@ class Rounding:
 
 
 class Bench:
-    """The compiled functions of a step, without the products."""
+    """The compiled functions of a step, without the products, for registers of ``lanes``.
 
-    def __init__(self, folder: Path, threads: int = 2) -> None:
-        module = emit_step(ir.Module("test"))
+    LLVM splits those that this processor lacks.
+    """
+
+    def __init__(self, folder: Path, threads: int = 2, *, lanes: int = LANES) -> None:
+        module = emit_step(ir.Module("test"), lanes=lanes)
         self._code = CompiledModule(
             str(module), cpu=AVX2.cpu, folder=folder, name="step", say=lambda _: None
         )

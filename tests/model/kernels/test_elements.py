@@ -30,9 +30,9 @@ from tests.model.test_ops import normal
 pytestmark = needs_avx2
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.getbasetemp() / "kernels")
+@pytest.fixture(scope="module", params=[8, 16])
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.getbasetemp() / "kernels", lanes=request.param)
 
 
 def close(found: F32, expected: F32) -> None:

@@ -18,10 +18,12 @@ from tests.model.kernels.scalar import needs_avx2
 pytestmark = needs_avx2
 
 
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> CompiledModule:
+@pytest.fixture(scope="module", params=[8, 16])
+def module(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> CompiledModule:
     module = ir.Module("test")
-    emit_quantise(module)
+    emit_quantise(module, lanes=request.param)
     folder: Path = tmp_path_factory.mktemp("quantise")
     return CompiledModule(
         str(module), cpu="x86-64-v3", folder=folder, name="test", say=lambda _: None

@@ -13,12 +13,13 @@ from llvmlite import ir
 
 from sparkcode.model.kernels.compiled import CompiledModule
 from sparkcode.model.kernels.instructions import AVX2
-from sparkcode.model.kernels.vocabulary import BYTES, FLOATS, I64, SHORTS, Emitter, Value
+from sparkcode.model.kernels.vocabulary import BYTES, FLOATS, I64, SHORTS, Value
+from sparkcode.model.kernels.wide import Wide
 from tests.model.kernels.scalar import needs_avx2
 
 pytestmark = needs_avx2
 
-Body = Callable[[Emitter, Sequence[Value]], None]
+Body = Callable[[Wide, Sequence[Value]], None]
 Array = npt.NDArray[np.generic]
 
 
@@ -27,7 +28,7 @@ class Function:
 
     def __init__(self, folder: Path, arguments: int, body: Body) -> None:
         module = ir.Module("test")
-        e = Emitter(module, "test", arguments)
+        e = Wide(module, "test", arguments, isa=AVX2)
         body(e, e.arguments)
         e.finish()
         self._code = CompiledModule(
@@ -46,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_repeat_carries_values(folder: Path) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         out, count = a
         total = e.repeat(count, (e.whole(0),), lambda index, values: (e.add(values[0], index),))
         e.store(total[0], out)
@@ -59,7 +60,7 @@ def test_repeat_carries_values(folder: Path) -> None:
 
 
 def test_choices_and_bounds(folder: Path) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         out, n = a
         cases = {1: lambda: e.store(e.whole(11), out), 5: lambda: e.store(e.whole(55), out)}
         e.choose(n, cases, lambda: e.store(e.whole(22), out))
@@ -76,7 +77,7 @@ def test_choices_and_bounds(folder: Path) -> None:
 
 
 def test_claims_never_overlap(folder: Path) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         e.store(e.claim(a[0], e.whole(7)), a[1])
 
     counter, found = np.array([5]), np.zeros(1, np.int64)
@@ -87,7 +88,7 @@ def test_claims_never_overlap(folder: Path) -> None:
 @given(st.integers(0, 999))
 @settings(deadline=None)
 def test_products_of_bytes_are_exact_within_their_bounds(folder: Path, seed: int) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         w, x, out = a
         left, right = e.load(BYTES, w), e.load(BYTES, x)
         signed = e.with_sign(right, left)
@@ -103,7 +104,7 @@ def test_products_of_bytes_are_exact_within_their_bounds(folder: Path, seed: int
 
 
 def test_shifts_masks_and_tables(folder: Path) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         source, out = a
         value = e.load(BYTES, source)
         e.store(e.both(e.down(value, 4), e.constant(BYTES, 15)), out)
@@ -126,7 +127,7 @@ def test_shifts_masks_and_tables(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", range(8))
 def test_the_largest_lane_is_found_wherever_it_is(folder: Path, place: int) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         e.store(e.largest(e.magnitude(e.load(FLOATS, a[0]))), a[1])
 
     values = np.linspace(-1, 1, 8, dtype=np.float32)
@@ -137,7 +138,7 @@ def test_the_largest_lane_is_found_wherever_it_is(folder: Path, place: int) -> N
 
 
 def test_scratch_memory_and_calls(folder: Path) -> None:
-    def body(e: Emitter, a: Sequence[Value]) -> None:
+    def body(e: Wide, a: Sequence[Value]) -> None:
         function, address = a
         room = e.scratch(64)
         e.store(e.sub(e.load(I64, address), e.whole(1)), room, 8)
