@@ -55,7 +55,7 @@ AVX512: Final = InstructionSet(
     16,
     32,
     "vnni",
-    (8, 4, 2, 1),
+    (12, 8, 4, 2, 1),
 )
 INSTRUCTION_SETS: Final = (AVX512, AVXVNNI, AVX2)
 """Fastest first; ``needs`` are the features of the processor that LLVM's code is made for."""

@@ -69,6 +69,10 @@ class Activations:
         factors = e.add(self.factors, FACTORS_BYTES * t)
         return Activations(e.add(self.codes, BLOCK * t), factors, self.rows)
 
+    def opaque(self, e: Wide) -> Activations:
+        """The same, as addresses of unknown origin."""
+        return Activations(e.opaque(self.codes), e.opaque(self.factors), self.rows)
+
     def after(self, e: Wide, places: Value) -> Activations:
         """``places`` further on; there are T to a block."""
         return Activations(

@@ -6,9 +6,9 @@ it is unpacked.
 **One or two rows** wait for memory: weights are unpacked into registers, used and forgotten, and
 the sums stay in registers as well. **More rows** share the unpacking: a record's codes and scales
 go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
-of 4 rows (of 8 with 32 registers) holds its integer sums in registers, so a loaded weight is used 4
-times and a broadcast activation for all 16 rows. Its other sums lie in the L1 cache: they are
-touched once a block. Up to the number of rows where arithmetic takes as long as the weights take
+of 4 rows (of 12 with 32 registers) holds its integer sums in registers, so a loaded weight is used
+4 times and a broadcast activation for all 16 rows. Its other sums lie in the L1 cache, where they
+are touched once a block, or with 32 registers once a record. Up to the number of rows where arithmetic takes as long as the weights take
 to arrive, further rows cost nothing.
 
 Arguments are 64-bit integers. A **job** describes the activations, a **part** one matrix; both are
@@ -47,8 +47,9 @@ from sparkcode.model.kernels.unpack import (
 from sparkcode.model.kernels.vocabulary import I64, Emitter, Value
 from sparkcode.model.kernels.wide import Wide
 
-TILE_ROWS = 64
-"""Rows of activations that share one unpacking of a block: their sums stay in the L1 cache."""
+TILE_ROWS = 72
+"""Rows of activations that share one unpacking of a record: their sums stay in the L1 cache. A
+multiple of the largest tiles."""
 
 JOB_FIELDS = ("codes", "factors", "span", "rows", "blocks", "out_stride", "parts", "count")
 """Addresses of the activations and their span (see ``quantise``), T, blocks padded to pairs, bytes
@@ -208,13 +209,15 @@ def _tiles(e: Wide, kind: RecordKind, x: Activations, room: tuple[Value, Value, 
         return ()
 
     def tile(first: Value, size: int) -> None:
-        own = scratch, e.at(totals, first, GROUP_BYTES), ints
-        add_in_memory(e, kind, x.after(e, first), own, size)
+        own = scratch, e.opaque(e.at(totals, first, GROUP_BYTES)), ints
+        add_in_memory(e, kind, x.after(e, first).opaque(e), own, size)
 
-    count, _ = e.divide(x.rows, e.whole(largest))
+    count, rest = e.divide(x.rows, e.whole(largest))
     e.when_any(count, lambda: e.repeat(count, (), whole))
+    done = e.mul(count, largest)
     for size in e.isa.tiles[1:]:
-        e.when_any(e.bits(x.rows, size), partial(tile, e.bits(x.rows, -2 * size), size))
+        first = e.add(done, e.bits(rest, -2 * size))
+        e.when_any(e.bits(rest, size), partial(tile, first, size))
 
 
 def _record(e: Wide, records: _Records, index: Value) -> Value:

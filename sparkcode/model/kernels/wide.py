@@ -115,6 +115,15 @@ class Wide(Emitter):
         signature = ir.FunctionType(value.type, [value.type])
         return self._b.call(ir.InlineAsm(signature, "", "=x,0", side_effect=ordered), [value])
 
+    def opaque(self, address: Value) -> Value:
+        """The same address, of whose origin LLVM knows nothing.
+
+        Where it knows the sum that an address is, it makes a pointer of its own for every offset in
+        a loop, and moves them through memory.
+        """
+        signature = ir.FunctionType(I64, [I64])
+        return self._b.call(ir.InlineAsm(signature, "", "=r,0"), [address])
+
     def times_power(self, value: Value, power: int) -> Value:
         """Integers times 2^power, by lane."""
         return self._b.shl(value, self.constant(value.type, power))
