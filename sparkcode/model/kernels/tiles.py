@@ -8,8 +8,8 @@ the sums stay in registers as well. **More rows** share the unpacking: a record'
 go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
 of 4 rows (of 12 with 32 registers) holds its integer sums in registers, so a loaded weight is used
 4 times and a broadcast activation for all 16 rows. Its other sums lie in the L1 cache, where they
-are touched once a block, or with 32 registers once a record. Up to the number of rows where arithmetic takes as long as the weights take
-to arrive, further rows cost nothing.
+are touched once a block, or with 32 registers once a record. Up to the number of rows where
+arithmetic takes as long as the weights take to arrive, further rows cost nothing.
 
 Arguments are 64-bit integers. A **job** describes the activations, a **part** one matrix; both are
 arrays of such integers, with the fields named below. A line of a program passes its record and
