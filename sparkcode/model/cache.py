@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkcode.errors import EngineError
+from sparkcode.model import aligned
 from sparkcode.model.blocks import F32
 from sparkcode.model.weights import ModelConfig
 
@@ -75,11 +76,13 @@ class KVCache:
         first = len(self) // BLOCK_TOKENS
         if length > len(self) and first < self._shared:
             for index in range(first, self._shared):
-                self.blocks[index] = self.blocks[index].copy()
+                copied = aligned.empty(self._shape, np.float32)
+                copied[:] = self.blocks[index]
+                self.blocks[index] = copied
             self._shared = first
             self._addresses = None
         while len(self.blocks) * BLOCK_TOKENS < length:
-            self.blocks.append(np.empty(self._shape, np.float32))
+            self.blocks.append(aligned.empty(self._shape, np.float32))
             self._addresses = None
 
     def write(self, layer: int, keys: F32, values: F32) -> None:

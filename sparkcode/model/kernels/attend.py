@@ -37,8 +37,8 @@ MOST_ROWS = 8
 """Rows of one unit."""
 LINE_BYTES = 4 * (SPLIT + 16)
 """Scores of one row and query head, and room for the longest register behind the last."""
-BEHIND = 8
-"""Floats behind a head's partial result, of which two say its largest score and its weight."""
+BEHIND = 16
+"""Floats behind a head's partial result: its largest score, its weight, and up to a cache line."""
 
 ATTEND_FIELDS = (
     "next", "done", "slot", "q", "q_stride", "layer", "groups", "shared", "vectors", "values",

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from sparkcode.model import aligned
 from sparkcode.model.blocks import BLOCK, F32
 from sparkcode.model.kernels.quantise import FACTORS_BYTES
 from sparkcode.model.layers import PRODUCTS
@@ -79,18 +80,18 @@ class StepBuffers:
             _whole(size) for size in (config.hidden_size, config.intermediate_size, heads)
         )
         columns = heads + 2 * config.kv_size
-        self.x, self.y = (np.zeros((rows, hidden), np.float32) for _ in range(2))
-        self.nothing = np.zeros(hidden, np.float32)
-        self.qkv = np.zeros((rows, columns), np.float32)
-        self.q = np.zeros((rows, heads), np.float32)
-        self.attended = np.zeros((rows, attended), np.float32)
-        self.gate_up = np.zeros((rows, 2 * gated), np.float32)
-        self.cos, self.sin = (np.zeros((rows, config.head_size), np.float32) for _ in range(2))
+        self.x, self.y = (aligned.zeros((rows, hidden), np.float32) for _ in range(2))
+        self.nothing = aligned.zeros((hidden,), np.float32)
+        self.qkv = aligned.zeros((rows, columns), np.float32)
+        self.q = aligned.zeros((rows, heads), np.float32)
+        self.attended = aligned.zeros((rows, attended), np.float32)
+        self.gate_up = aligned.zeros((rows, 2 * gated), np.float32)
+        self.cos, self.sin = (aligned.zeros((rows, config.head_size), np.float32) for _ in range(2))
         self.order = np.arange(rows)
         self.picked, self.places, self.positions = (np.zeros(rows, np.int64) for _ in range(3))
         sizes = {"qkv": hidden, "output": attended, "gate_up": hidden, "down": gated}
         self.rounded = {
-            name: np.zeros(rows * size // BLOCK * ACTIVATION_BYTES, np.uint8)
+            name: aligned.zeros((rows * size // BLOCK * ACTIVATION_BYTES,), np.uint8)
             for name, size in {**sizes, "head": hidden}.items()
         }
         self.blocks = {name: size // BLOCK for name, size in {**sizes, "head": hidden}.items()}
@@ -109,4 +110,6 @@ def _whole(columns: int) -> int:
 
 
 def _padded(vector: F32) -> F32:
-    return np.pad(vector, (0, -len(vector) % COLUMNS))
+    padded = aligned.zeros((_whole(len(vector)),), np.float32)
+    padded[: len(vector)] = vector
+    return padded

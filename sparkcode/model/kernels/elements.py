@@ -50,7 +50,7 @@ STEP_FIELDS = (
 """Units of the operations: R, R * G, R * pieces of the gate, those of attention; of the scored rows
 alone, rows, pieces, and attention's, which come first. Addresses of cos and sin [R, S], of the
 places [R] of each row's first key in its cache block, of positions [R], of attention's units, and
-of its partial results [R, splits, H, S + 8], and its scratch memory."""
+of its partial results [R, splits, H, S + 16], and its scratch memory."""
 
 _SMALLEST_EXPONENT = -87.0
 """exp of less is no normal float32, and counts as zero."""

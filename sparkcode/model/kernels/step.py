@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
+from sparkcode.model import aligned
 from sparkcode.model.blocks import F32
 from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.attend import (
@@ -100,8 +101,9 @@ class StepRunner:
         self._config = config = self._model.config
         self._frequencies = inverse_frequencies(config)
         self._padded_head = len(self._model.head[0].records) * ROWS
-        self._scores = np.empty(team.size * config.group_size * MOST_ROWS * LINE_BYTES, np.uint8)
-        self._partials = np.empty(0, np.float32)
+        lines = team.size * config.group_size * MOST_ROWS
+        self._scores = aligned.empty((lines * LINE_BYTES,), np.uint8)
+        self._partials = aligned.empty((0,), np.float32)
         self._lock = Lock()
         self._prepare(1)
 
@@ -130,8 +132,8 @@ class StepRunner:
         splits = int(units[:, UNIT_FIELDS.index("split")].max()) + 1
         needed = rows * splits * config.num_heads * (config.head_size + BEHIND)
         if len(self._partials) < needed:
-            self._partials = np.empty(needed, np.float32)
-        logits = np.empty((len(picked), self._padded_head), np.float32)
+            self._partials = aligned.empty((needed,), np.float32)
+        logits = aligned.empty((len(picked), self._padded_head), np.float32)
         self._patch(rows, (units, scored), splits, logits)
         blocks = [list(segment.cache.blocks) for segment in segments]
         tables = [segment.cache.addresses for segment in segments]

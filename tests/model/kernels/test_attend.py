@@ -9,6 +9,7 @@ from sparkcode.model.blocks import F32
 from sparkcode.model.cache import BLOCK_TOKENS
 from sparkcode.model.kernels.attend import (
     ATTEND_FIELDS,
+    BEHIND,
     CACHE_BLOCK,
     LINE_BYTES,
     MERGE_FIELDS,
@@ -57,7 +58,7 @@ def attention(bench: Bench, q: F32, keys: F32, values: F32, *, tile: int = 1) ->
     listed = np.array(units, np.int64)
     assert listed.shape[1] == len(UNIT_FIELDS)
     scaled = (q * np.float32(size**-0.5)).astype(np.float32)
-    partials = np.full((rows, splits, heads, size + 8), np.nan, np.float32)
+    partials = np.full((rows, splits, heads, size + BEHIND), np.nan, np.float32)
     scores = np.empty(bench.team.size * heads * MOST_ROWS * LINE_BYTES, np.uint8)
     seen = np.arange(start, positions)
     step: Fields = {
