@@ -48,10 +48,6 @@ class StepEmitter(Emitter):
         """a - b, of 64-bit integers."""
         return self._b.sub(a, self.whole(b) if isinstance(b, int) else b)
 
-    def greatest(self, a: Value, b: Value) -> Value:
-        """The greater of two signed 64-bit integers."""
-        return self._b.select(self._b.icmp_signed(">", a, b), a, b)
-
     def root(self, value: Value) -> Value:
         """Square root of a float."""
         return self.intrinsic("llvm.sqrt.f32", FLOAT, (value,))

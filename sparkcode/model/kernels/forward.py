@@ -29,9 +29,8 @@ from sparkcode.model.kernels.unpack import span_of
 from sparkcode.model.kernels.vocabulary import LANES
 from sparkcode.model.records import COLUMNS, PackedMatrix
 
-CHUNK_BYTES: Final = 1 << 16
-"""Weights a thread takes at once: enough for the hardware's prefetching, few enough to share out
-evenly."""
+SHARES_PER_THREAD: Final = 2
+"""A thread takes half of its even share of a matrix first, then half of what is left of it."""
 
 _PIECES_PER_THREAD = 2
 """Units of the gate that a row is divided into."""
@@ -190,15 +189,14 @@ class ForwardWriter:
         start = 0 if out is None else out.ctypes.data
         calls = []
         for part, offset in zip(parts, offsets, strict=True):
-            groups = len(part.records)
             record = self._w.record(
                 PART_FIELDS,
                 function=self._functions[part.kind],
                 records=part.records.ctypes.data,
-                groups=groups,
+                groups=len(part.records),
                 pairs=-(-part.shape[1] // COLUMNS),
                 out=start + offset,
-                chunk=max(1, CHUNK_BYTES * groups // part.records.nbytes),
+                share=SHARES_PER_THREAD * self._threads,
             )
             calls.append((self._functions[part.kind], record))
         self._w.lines_at_once(calls, job, ends=_ENDS)

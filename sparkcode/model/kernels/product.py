@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sparkcode.model import ops
 from sparkcode.model.blocks import BLOCK, F32, U8
 from sparkcode.model.kernels.buffers import ACTIVATION_BYTES
-from sparkcode.model.kernels.forward import CHUNK_BYTES
+from sparkcode.model.kernels.forward import SHARES_PER_THREAD
 from sparkcode.model.kernels.instructions import AVX2, InstructionSet
 from sparkcode.model.kernels.loading import load_kernels
 from sparkcode.model.kernels.quantise import FACTORS_BYTES
@@ -94,9 +94,11 @@ class PackedProduct:
     def _describe(self, part: PackedMatrix, first_row: int) -> tuple[int, ...]:
         """PART_FIELDS of a matrix whose results begin at column ``first_row``."""
         groups, out = len(part.records), first_row * 4
-        chunk = max(1, CHUNK_BYTES * groups // part.records.nbytes)
-        function = self._kernel.multiply[part.kind]
-        return function, part.records.ctypes.data, groups, self._blocks // 2, out, chunk, 0, 0
+        function, share = (
+            self._kernel.multiply[part.kind],
+            SHARES_PER_THREAD * self._kernel.team.size,
+        )
+        return function, part.records.ctypes.data, groups, self._blocks // 2, out, share, 0, 0
 
     def times(self, x: F32) -> F32:
         """x [T, K] -> [T, N]."""

@@ -3,6 +3,9 @@
 What a record of weights adds to a sum is in :mod:`~sparkcode.model.kernels.sums`; here is how often
 it is unpacked.
 
+Threads take groups of 16 rows of weights, in long stretches first and then in shorter ones: where
+one thread's stretch ends, what was asked for ahead is lost to it.
+
 **One or two rows** wait for memory: weights are unpacked into registers, used and forgotten, and
 the sums stay in registers as well. **More rows** share the unpacking: a record's codes and scales
 go into a scratch of a few kilobytes in the L1 cache, and tiles of activations pass over it. A tile
@@ -54,10 +57,13 @@ multiple of the largest tiles."""
 JOB_FIELDS = ("codes", "factors", "span", "rows", "blocks", "out_stride", "parts", "count")
 """Addresses of the activations and their span (see ``quantise``), T, blocks padded to pairs, bytes
 between rows of the result, address and number of the parts."""
-PART_FIELDS = ("function", "records", "groups", "pairs", "out", "chunk", "next", "done")
+PART_FIELDS = ("function", "records", "groups", "pairs", "out", "share", "next", "done")
 """Address of ``multiply_<kind>``, of the records [groups, pairs], of the result's first column,
-groups a thread takes at once, the counter that threads take them from, and the count of those
-that are finished: who reads there that all are may read every result."""
+which share of what is left a thread takes at once (a quarter: 4), the counter that threads take
+groups from, and the count of those that are finished: who reads there that all are may read every
+result."""
+LEAST_BYTES = 1 << 16
+"""Weights a thread takes at least: enough for the hardware's prefetching."""
 
 _FIELD_BYTES = 8
 
@@ -99,10 +105,17 @@ def emit_multiply(module: ir.Module, kind: RecordKind, isa: InstructionSet) -> i
     count, _ = e.divide(p["pairs"], e.whole(layout.blocks // 2))
     group_bytes = e.mul(count, layout.nbytes)
 
+    least = e.larger(e.divide(e.whole(LEAST_BYTES), group_bytes)[0], e.whole(1))
+    # Tiles of rows read what is taken again and again: it has to stay in the L2 cache.
+    share = e.where_less(j["rows"], TILE_ROWS + 1, p["share"], p["groups"])
+
     def take() -> None:
-        first = e.claim(next_group, p["chunk"])
+        taken = e.smaller(e.load(I64, next_group), p["groups"])
+        left, _ = e.divide(e.sub(p["groups"], taken), share)
+        size = e.larger(left, least)  # whatever others take meanwhile
+        first = e.claim(next_group, size)
         e.return_unless(first, p["groups"])
-        groups = e.smaller(p["chunk"], e.sub(p["groups"], first))
+        groups = e.smaller(size, e.sub(p["groups"], first))
 
         def tile(index: Value, _: Sequence[Value]) -> Sequence[Value]:
             row = e.mul(index, TILE_ROWS)

@@ -66,6 +66,15 @@ class Emitter:
         other = self.whole(b) if isinstance(b, int) else b
         return self._b.select(self._b.icmp_unsigned("<", a, other), a, other)
 
+    def larger(self, a: Value, b: Value) -> Value:
+        """The greater of two unsigned 64-bit integers."""
+        return self._b.select(self._b.icmp_unsigned(">", a, b), a, b)
+
+    def where_less(self, a: Value, b: Value | int, then: Value, other: Value) -> Value:
+        """``then`` where a < b, unsigned, else ``other``."""
+        bound = self.whole(b) if isinstance(b, int) else b
+        return self._b.select(self._b.icmp_unsigned("<", a, bound), then, other)
+
     def tiles_of(self, total: Value, size: int) -> Value:
         """total / size, rounded up."""
         return self._b.udiv(self.add(total, size - 1), self.whole(size))
