@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkcode.errors import WeightsError
@@ -33,6 +33,7 @@ from sparkcode.model.blocks import F32
 from sparkcode.model.cache import KVCache
 from sparkcode.model.kernels.choice import (
     Backend,
+    DenseBackend,
     choose_kernel,
     make_backend,
     processor_features,
@@ -138,6 +139,9 @@ def load(
     packed = open_packed(path, cache_root=cache_root, say=say, progress=progress, room=room)
     tokenizer = Tokenizer(packed.header.vocabulary)
     backend = make_backend(choice, folder=cache_root / "kernels", say=say, threads=threads)
+    if isinstance(backend, DenseBackend) and not room.expanded:  # the compiled ones proved wrong
+        room = replace(room, expanded=True)
+        packed = open_packed(path, cache_root=cache_root, say=say, room=room)
     try:
         weights = _weights(packed, backend)
     except WeightsError as error:

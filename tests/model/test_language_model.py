@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from sparkcode.errors import ConfigError, EngineError, WeightsError
+from sparkcode.model import language_model
 from sparkcode.model.kernels import loading
 from sparkcode.model.kernels.choice import choose_kernel, processor_features
 from sparkcode.model.language_model import LanguageModel, load
 from sparkcode.model.layers import LayerRunner
+from sparkcode.model.memory import WORKING_BYTES
 from sparkcode.model.packing import open_packed
 from tests.model.tiny import TinyModel
 
@@ -120,3 +122,17 @@ def test_a_kernel_that_fails_its_test_leaves_a_model_without_exact_rows(
     model = load(path, cache_root=tmp_path, say=lambda _: None, environ={})
     assert not model.exact
     assert isinstance(model.weights.runner, LayerRunner)
+
+
+def test_what_takes_the_place_of_a_failed_kernel_has_to_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = TinyModel().write(tmp_path / "tiny.gguf")
+    load(path, cache_root=tmp_path, say=lambda _: None)
+    monkeypatch.setattr(loading, "wrong_product", lambda _: "multiply_q5")
+    monkeypatch.setattr(language_model, "available_memory", lambda: WORKING_BYTES + 200_000)
+    load(path, cache_root=tmp_path, say=lambda _: None, environ={})
+    for kernel in (tmp_path / "kernels").iterdir():
+        kernel.unlink()
+    with pytest.raises(WeightsError, match="as float32, for the kernel numpy"):
+        load(path, cache_root=tmp_path, say=lambda _: None, environ={})
