@@ -164,6 +164,7 @@ _LANGUAGES: Final = {
     "hpp": "cpp",
     "hxx": "cpp",
     "sh": "bash",
+    "bash": "bash",
     "css": "css",
     "html": "html",
     "json": "json",
@@ -179,6 +180,13 @@ _LANGUAGES: Final = {
 def language_of(path: str) -> str:
     """The language that a path's ending tells, as a fence names it; "" if it tells none."""
     return _LANGUAGES.get(PurePosixPath(path).suffix.lower().removeprefix("."), "")
+
+
+def suffix_of(language: str) -> str:
+    """The usual ending of a file in ``language``, with its dot."""
+    wanted = "bash" if language == "shell" else language
+    known = (f".{suffix}" for suffix, name in _LANGUAGES.items() if name == wanted)
+    return next(known, f".{language}")
 
 
 def line_count(text: str) -> int:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from sparkcode.assistant.region import suffix_of
 from sparkcode.engine.base import GenerateRequest, Message, Tool
 from sparkcode.errors import WorkspaceError
 from sparkcode.protocol.blocks import FileBlock, render
 
 _MAX_BYTES: Final = 16 << 20
 _PATCH = Tool("apply_patch", "custom")
-_SUFFIXES: Final = {"python": ".py", "javascript": ".js", "typescript": ".ts", "rust": ".rs"}
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 Line = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -32,22 +33,35 @@ class Edit(msgspec.Struct, frozen=True):
     before: str
     region: tuple[Line, Line]
 
+    @property
+    def path(self) -> str:
+        """The file's name."""
+        return self.id + suffix_of(self.language)
+
     def request(self, instruction: str = "", *, limit: int | None = None) -> GenerateRequest:
         """The turn, with its own instruction or another one; ``limit`` bounds its tokens."""
-        path = self.id + _SUFFIXES.get(self.language, f".{self.language}")
-        block = FileBlock(path, self.before, self.language, self.region)
+        block = FileBlock(self.path, self.before, self.language, self.region)
         text = f"{render(block)}\nInstruction: {instruction or self.instruction}"
         return GenerateRequest((Message("user", text),), (_PATCH,), max_output_tokens=limit)
 
 
 def builtin_edits() -> list[Edit]:
     """The edits that come with the package."""
-    text = files("sparkcode.bench").joinpath("edits.jsonl").read_text("utf-8")
-    return parse_edits(text, "edits.jsonl")
+    return parse_edits(builtin_text(), "edits.jsonl")
+
+
+def builtin_text() -> str:
+    """The file of edits that comes with the package."""
+    return files("sparkcode.bench").joinpath("edits.jsonl").read_text("utf-8")
 
 
 def read_edits(path: Path) -> list[Edit]:
     """The edits of a file; WorkspaceError when it cannot be read or a line is no edit."""
+    return parse_edits(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of edits; WorkspaceError when it cannot be read."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -58,17 +72,22 @@ def read_edits(path: Path) -> list[Edit]:
         raise WorkspaceError(f"the edits {str(path)!r} are not UTF-8") from error
     if len(data) > _MAX_BYTES:
         raise WorkspaceError(f"the edits {str(path)!r} are larger than {_MAX_BYTES:,} bytes")
-    return parse_edits(text, str(path))
+    return text
 
 
 def parse_edits(text: str, name: str) -> list[Edit]:
     """The edits of JSON lines; ``name`` is the file's, for errors."""
+    return parse_lines(text, name, Edit)
+
+
+def parse_lines(text: str, name: str, kind: type[Kind]) -> list[Kind]:
+    """JSON lines as ``kind``; WorkspaceError for a line that is none, and for no lines."""
     edits = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            edits.append(msgspec.json.decode(line, type=Edit))
+            edits.append(msgspec.json.decode(line, type=kind))
         except msgspec.MsgspecError as error:
             raise WorkspaceError(f"{name}, line {number} is no edit: {error}") from error
     if not edits:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkcode.cli.eval_edits import edits
 from sparkcode.cli.evaluated import (
     configured_model,
     json_option,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 @click.group("eval")
 def evaluate() -> None:
     """Measure quality."""
+
+
+evaluate.add_command(edits)
 
 
 @evaluate.command("text")
