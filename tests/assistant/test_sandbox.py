@@ -9,7 +9,6 @@ import pytest
 
 from sparkcode.assistant.sandbox import OUTPUT_BYTES, Limits, Outcome, network_prefix, run_limited
 
-
 DEFAULT = Limits()
 
 
