@@ -14,12 +14,12 @@ from typing import Literal
 from sparkcode.assistant.checkpoints import Contents
 from sparkcode.assistant.context import updated_files
 from sparkcode.assistant.preview import EditPreview
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.workspace import MAX_FILE_BYTES, Buffer
 from sparkcode.errors import PatchApplyError, PatchError, SparkError
 from sparkcode.patch.apply import apply_update
 from sparkcode.patch.grammar import FileBegin, FilePatch, PatchEvent
 from sparkcode.patch.parser import PatchParser, parse
+from sparkcode.syntax.lines import Region
 
 Opener = Callable[[str], tuple[str, Buffer | None]]
 """A path's proper name and the file, or None if there is none; WorkspaceError if it may not be."""

@@ -19,10 +19,10 @@ from sparkcode.assistant.checkpoints import Checkpoints, replace_all
 from sparkcode.assistant.edit import EditStream, Plan, strays
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.preview import EditPreview
-from sparkcode.assistant.region import Region, line_count
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.protocol.blocks import FileBlock
+from sparkcode.syntax.lines import Region, line_count
 
 EditState = Literal["none", "streaming", "pending", "accepted", "rejected", "undone", "failed"]
 

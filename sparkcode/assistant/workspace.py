@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from sparkcode.assistant.plain import one_line, plain
-from sparkcode.assistant.region import language_of
 from sparkcode.errors import WorkspaceError
+from sparkcode.syntax.languages import language_of
 
 MAX_FILE_BYTES: Final = 1 << 20
 

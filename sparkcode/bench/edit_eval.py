@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparkcode.assistant.edits import Target
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.bench.tasks import Task, judge, untouched
 from sparkcode.clock import LoopClock
 from sparkcode.errors import EngineUnreachableError, SparkError
 from sparkcode.link.transport import Dialer
+from sparkcode.syntax.lines import Region
 
 TURN_SECONDS: Final = 120.0
 """Longest turn."""

@@ -13,10 +13,10 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from sparkcode.assistant.region import suffix_of
 from sparkcode.engine.base import GenerateRequest, Message, Tool
 from sparkcode.errors import WorkspaceError
 from sparkcode.protocol.blocks import FileBlock, render
+from sparkcode.syntax.languages import suffix_of
 
 _MAX_BYTES: Final = 16 << 20
 _PATCH = Tool("apply_patch", "custom")

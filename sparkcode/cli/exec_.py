@@ -185,7 +185,7 @@ def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
     Files with a range are targets. Without any range the first file is, as a whole.
     """
     from sparkcode.assistant.edits import Target, check_region
-    from sparkcode.assistant.region import Region, whole
+    from sparkcode.syntax.lines import Region, whole
 
     ranged: list[Target] = []
     names: list[str] = []

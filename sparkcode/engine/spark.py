@@ -29,11 +29,13 @@ from sparkcode.engine.prompt import (
     Control,
     EditTask,
     Prompt,
+    Style,
     chat_prompt,
     edit_head,
     edit_prompt,
     edit_task,
     fence_for,
+    style_for,
 )
 from sparkcode.engine.scheduler import MAX_SEATS, Scheduler, Seat
 from sparkcode.engine.sinks import MessageSink, PatchSink, Sink
@@ -83,6 +85,7 @@ class SparkEngine:
         self._profile = profile
         self._name = name or model.name
         self._timer = timer
+        self._style: Style = style_for(model.config.parameters)
         self._caches = PrefixCaches(model.new_cache)
         self._scheduler = Scheduler(model, timer, exact=model.exact, drafts=speculate)
 
@@ -134,7 +137,7 @@ class SparkEngine:
 
     def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
         """Evaluate the constant head of edits when tools are offered, else the conversation."""
-        prompt = edit_head() if request.tools else chat_prompt(request.items)[:-2]
+        prompt = edit_head(self._style) if request.tools else chat_prompt(request.items)[:-2]
         ids = self._encode(prompt)
         seat = self._scheduler.join(self._caches.take(ids))
         usage = TokenUsage(len(ids), len(seat.cache))
@@ -155,16 +158,19 @@ class SparkEngine:
         if task is None:
             ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
             return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
-        ids = self._encode(edit_prompt(task))
+        ids = self._encode(edit_prompt(task, self._style, self._count))
         region = len(self._model.tokenizer.encode(task.region_text))
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
-        head = len(self._encode(edit_head()))
+        head = len(self._encode(edit_head(self._style)))
         return Plan(ids, PatchSink(task), limit, self._original(task), head)
 
     def _original(self, task: EditTask) -> tuple[int, ...]:
         """What an edit that changes nothing would say, up to the end of the answer."""
         text = f"{task.region_text}\n{fence_for(task.region_text)}"
         return (*self._model.tokenizer.encode(text), self._control_id(END))
+
+    def _count(self, text: str) -> int:
+        return len(self._model.tokenizer.encode(text))
 
     def _limit(self, ids: list[int], request: GenerateRequest, default: int) -> int:
         room = self._model.config.context_length - len(ids)

@@ -58,6 +58,15 @@ class ModelConfig:
     """Divisors of the head_size / 2 frequencies (Llama 3); empty when there are none."""
 
     @property
+    def parameters(self) -> int:
+        """Weights of all matrices, the head's once where it is the embedding."""
+        size, heads = self.hidden_size, self.num_heads * self.head_size
+        attention = size * (2 * heads + 2 * self.kv_size)
+        layer = attention + 3 * size * self.intermediate_size
+        heads_count = 1 if self.tied_head else 2
+        return self.num_layers * layer + heads_count * self.vocab_size * size
+
+    @property
     def kv_size(self) -> int:
         """Width of K and V for one token."""
         return self.num_kv_heads * self.head_size

@@ -26,10 +26,10 @@ from textual.screen import Screen
 from sparkcode.assistant.context import is_question
 from sparkcode.assistant.edits import Target
 from sparkcode.assistant.plain import one_line
-from sparkcode.assistant.region import enclosing_region
 from sparkcode.assistant.session import Session
 from sparkcode.clock import Clock, LoopClock
 from sparkcode.errors import SparkError
+from sparkcode.syntax.region import enclosing_region
 from sparkcode.tui.gate import Gate
 from sparkcode.tui.history import History
 from sparkcode.tui.keys import KEYS, bindings, key_line

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from sparkcode.assistant.preview import DiffRow, EditPreview
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.workspace import Buffer
+from sparkcode.syntax.lines import Region
 
 Finder = Callable[[str, str, int], Region]
 """``enclosing_region``: (text, language, 1-based line) to the definition around the line."""

@@ -14,8 +14,9 @@ from typing import Final
 from sparkcode import __version__
 from sparkcode.assistant.context import is_question
 from sparkcode.assistant.meter import StreamStats
-from sparkcode.assistant.region import Region, enclosing_region
 from sparkcode.assistant.session import Session
+from sparkcode.syntax.lines import Region
+from sparkcode.syntax.region import enclosing_region
 from sparkcode.tui.cells import visible
 from sparkcode.tui.foot import Leaving, foot, leaving, settled
 from sparkcode.tui.history import History

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sparkcode.assistant.edits import Target
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.clock import LoopClock
+from sparkcode.syntax.lines import Region
 from tests.assistant.server import Engine, Json
 
 CALC = "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"

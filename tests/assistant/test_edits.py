@@ -7,11 +7,11 @@ import pytest
 from sparkcode.assistant.edit import EditStream, Plan, strays
 from sparkcode.assistant.edits import Edits, Target, check_region
 from sparkcode.assistant.preview import EditPreview
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.workspace import MAX_FILE_BYTES, Buffer, Workspace
 from sparkcode.errors import PatchApplyError, UsageError, WorkspaceError
 from sparkcode.patch.grammar import ChunkBegin, ChunkEnd, Line
 from sparkcode.protocol.blocks import FileBlock
+from sparkcode.syntax.lines import Region
 
 FILES = {
     "a.py": Buffer("a.py", "one\r\ntwo", "python", 1, b"one\r\ntwo"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparkcode.assistant.edits import Target
-from sparkcode.assistant.region import Region
 from sparkcode.errors import UsageError, WorkspaceError
+from sparkcode.syntax.lines import Region
 from tests.assistant.rig import CALC, FIXED, PATCH, TARGET, ready, running, text_of, until
 from tests.assistant.server import Engine, virtually
 

@@ -5,21 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.engine.base import GenerateRequest, Item, Message, Tool, ToolCall, ToolOutput
+from sparkcode.engine.examples import EXAMPLES, Example
 from sparkcode.engine.prompt import (
     CHAT_SYSTEM,
     Control,
     Prompt,
+    Style,
     chat_prompt,
     edit_head,
     edit_prompt,
     edit_task,
     fence_for,
+    style_for,
 )
 from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import FileBlock, Region, render
 
 PATCH = Tool("apply_patch", "custom")
 FILE = "import os\n\n\ndef divide(a, b):\n    return a / b\n"
+
+
+STYLES: tuple[Style, ...] = ("bare", "rich")
 
 
 def request(block: FileBlock | None, *, tools: tuple[Tool, ...] = (PATCH,)) -> GenerateRequest:
@@ -83,14 +89,39 @@ def test_crlf_reaches_the_model_as_lf() -> None:
     assert task.region_text == "a\nb"
 
 
-def test_the_edit_prompt_ends_inside_the_opened_fence() -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_the_edit_prompt_ends_inside_the_opened_fence(style: Style) -> None:
     task = edit_task(request(FileBlock("calc.py", FILE, "python", (4, 5))))
     assert task is not None
-    prompt = edit_prompt(task)
+    prompt = edit_prompt(task, style, len)
     text = spelled(prompt)
     assert text.endswith("<|im_start|>assistant\n```python\n")
     assert "return a / b\n```\n\nInstruction: Check b.<|im_end|>" in text
-    assert prompt[: len(edit_head())] == edit_head()
+    assert prompt[: len(edit_head(style))] == edit_head(style)
+
+
+def test_only_a_rich_prompt_shows_the_rest_of_the_file() -> None:
+    text = "LIMIT = 5\r\n\r\ndef f(a):\r\n    return a\r\n"
+    task = edit_task(request(FileBlock("calc.py", text, "python", (3, 4))))
+    assert task is not None
+    rest = (
+        "The rest of the file, which stays as it is:\n```python\nLIMIT = 5\n```\n\n```python\ndef f"
+    )
+    assert rest in spelled(edit_prompt(task, "rich", len))
+    assert "LIMIT" not in spelled(edit_prompt(task, "bare", len))
+
+
+def test_a_larger_model_gets_a_rich_prompt() -> None:
+    assert style_for(494_000_000) == "bare"
+    assert style_for(1_540_000_000) == "rich"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.instruction)
+def test_a_worked_example_is_a_real_edit(example: Example) -> None:
+    assert example.after != example.before
+    assert "```" not in example.before + example.after + example.context
+    if example.language == "python":
+        compile(example.context + "\n" + example.after, "example", "exec")
 
 
 @given(st.text(alphabet="`\na "))

@@ -35,6 +35,8 @@ def test_qwen2_header(qwen_path: Path) -> None:
         qkv_bias=True,
     )
     assert (model.config.kv_size, model.config.group_size) == (32, 2)
+    matrices = [shape for _, shape in expected_tensors(model.config) if len(shape) == 2]
+    assert model.config.parameters == sum(rows * columns for rows, columns in matrices)
     assert model.vocabulary.tokens == tuple(tokens)
     assert model.vocabulary.types == tuple(types)
     assert model.vocabulary.eos_id == tokens.index("<|im_end|>")

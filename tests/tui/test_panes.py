@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from sparkcode.assistant.preview import DiffRow
-from sparkcode.assistant.region import Region
 from sparkcode.assistant.workspace import Buffer
+from sparkcode.syntax.lines import Region
 from sparkcode.tui.panes import Pane, Panes, lines_of
 
 

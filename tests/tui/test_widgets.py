@@ -7,7 +7,7 @@ from pathlib import Path
 from textual import events
 from textual.geometry import Offset
 
-from sparkcode.assistant.region import Region
+from sparkcode.syntax.lines import Region
 from tests.tui.support import PATCH, Table, table, virtually
 
 

@@ -16,7 +16,7 @@ from textual import events
 from textual.strip import Strip
 
 from sparkcode.assistant.preview import DiffRow
-from sparkcode.assistant.region import Region
+from sparkcode.syntax.lines import Region
 from sparkcode.tui.cells import TAB_CELLS, visible
 from sparkcode.tui.gap import Gap
 from sparkcode.tui.highlight import (

@@ -5,13 +5,9 @@ import sys
 
 import pytest
 
-from sparkcode.assistant.region import (
-    Region,
-    enclosing_region,
-    language_of,
-    line_count,
-    whole,
-)
+from sparkcode.syntax.languages import language_of
+from sparkcode.syntax.lines import Region, line_count, whole
+from sparkcode.syntax.region import enclosing_region
 
 PYTHON = """\
 import os
@@ -277,7 +273,7 @@ def test_the_ending_tells_the_language(path: str, language: str) -> None:
 
 def test_no_grammar_is_imported_before_it_is_needed() -> None:
     program = (
-        "import sys, sparkcode.assistant.region as r\n"
+        "import sys, sparkcode.syntax.region as r\n"
         "assert not [m for m in sys.modules if m.startswith('tree_sitter')]\n"
         "r.enclosing_region('def a():\\n  pass\\n', 'python', 1)\n"
         "print(sorted(m for m in sys.modules if m.startswith('tree_sitter_') and '.' not in m))\n"

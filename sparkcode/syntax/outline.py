@@ -1,0 +1,228 @@
+"""What a part of a file needs to know of the rest: imports, values, signatures, fields.
+
+The rest is cut into pieces that say what exists without how it works. Those that the region (or the
+instruction) names come first, then what imports bring, then what calls the region, then the others;
+as many as fit the budget are shown, in the order of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sparkcode.syntax.definitions import core, defines, is_definition, span
+from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
+from sparkcode.syntax.lines import Region
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+BUDGET_TOKENS: Final = 1500
+"""Most tokens of context around a region."""
+MAX_PIECE_LINES: Final = 8
+"""Longest piece; of a longer one the start is shown."""
+_NAME: Final = re.compile(r"[^\W\d]\w*")
+_ELLIPSIS: Final = "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines about one thing outside the region."""
+
+    line: int
+    """Where it stands, 1-based."""
+    text: str
+    names: frozenset[str]
+    """What it defines, or brings."""
+    kind: str
+    """``import``, ``value``, ``definition`` or ``around``: the start of what encloses the region,
+    and its members."""
+    uses: frozenset[str] = frozenset()
+    """Names in what was left out."""
+
+
+def names_in(text: str) -> frozenset[str]:
+    """Everything in ``text`` that looks like a name."""
+    return frozenset(_NAME.findall(text))
+
+
+def context(
+    text: str,
+    language: str,
+    region: Region,
+    *,
+    wanted: str = "",
+    budget: int = BUDGET_TOKENS,
+    count: Callable[[str], int] = lambda text: len(text) // 3 + 1,
+) -> str:
+    """The pieces of ``text`` outside ``region`` that fit ``budget`` tokens; "" if there are none.
+
+    ``wanted`` is further text whose names are looked for; ``count`` gives the tokens of a text.
+    """
+    pieces = outline(text, language, region)
+    lines = text.split("\n")
+    inside = "\n".join(lines[region.first - 1 : region.last])
+    named = names_in(inside) | names_in(wanted)
+    made = frozenset(name for line in inside.split("\n") for name in _defined(line))
+    ranked = sorted(pieces, key=lambda piece: (_rank(piece, named, made), piece.line))
+    taken: list[Piece] = []
+    left = budget
+    for piece in ranked:
+        if left <= 0:
+            break
+        cost = count(piece.text) + 1
+        if cost <= left:
+            taken.append(piece)
+            left -= cost
+    return "\n".join(piece.text for piece in sorted(taken, key=lambda piece: piece.line))
+
+
+def _rank(piece: Piece, named: frozenset[str], made: frozenset[str]) -> int:
+    if piece.kind == "around" or piece.names & named:
+        return 0
+    if piece.kind == "import":
+        return 1
+    return 2 if piece.uses & made else 3
+
+
+def _defined(line: str) -> list[str]:
+    """The name that a line introduces, as far as its first words tell."""
+    match = re.match(
+        r"\s*(?:(?:async|export|pub|static|public|private)\s+)*"
+        r"(?:def|class|function|fn|func|struct|interface|type)\s+(\w+)",
+        line,
+    )
+    return [match[1]] if match else []
+
+
+def outline(text: str, language: str, region: Region) -> list[Piece]:
+    """The file outside ``region`` in pieces, in order; none for a language without a grammar."""
+    grammar, tree = GRAMMARS.get(language), parse(text, language)
+    if grammar is None or tree is None:
+        return []
+    return list(_members(tree.root_node, grammar, region, "value"))
+
+
+def _members(parent: Node, grammar: Grammar, region: Region, kind: str) -> Iterator[Piece]:
+    for node in parent.named_children:
+        lines = span(core(node, grammar), grammar)
+        if region.first <= lines.first and lines.last <= region.last:
+            continue
+        inner = core(node, grammar)
+        if lines.first < region.first and region.last <= lines.last:
+            yield from _around(inner, grammar, region)
+        elif lines.last < region.first or region.last < lines.first:
+            yield from _piece(node, grammar, kind)
+
+
+def _around(node: Node, grammar: Grammar, region: Region) -> Iterator[Piece]:
+    """The header of the definition that encloses the region, and the members beside it."""
+    body = _body(node, grammar)
+    if body is None or not defines(node, grammar):
+        return
+    yield Piece(span(node, grammar).first, _header(node, body, grammar), frozenset(), "around")
+    yield from _members(body, grammar, region, "around")
+    for member in body.named_children:
+        inner = core(member, grammar)
+        if defines(inner, grammar) and _name(inner) == "__init__":
+            lines = span(inner, grammar)
+            if not region.first <= lines.first <= region.last:
+                yield from _fields(inner, lines)
+
+
+def _fields(init: Node, lines: Region) -> Iterator[Piece]:
+    """What a Python constructor sets, line by line."""
+    text = _text(init).split("\n")
+    for offset, line in enumerate(text):
+        if re.match(r"\s+self\.\w+\s*(?::[^=]+)?=[^=]", line):
+            yield Piece(lines.first + offset, line, names_in(line), "around")
+
+
+def _piece(node: Node, grammar: Grammar, kind: str) -> Iterator[Piece]:
+    inner = core(node, grammar)
+    line = span(inner, grammar).first
+    if node.type in grammar.imports:
+        yield Piece(line, _cut(_text(node)), names_in(_text(node)), "import")
+    elif is_definition(node, grammar) and defines(inner, grammar):
+        yield from _definition(inner, grammar, line, kind)
+    elif _shown(node, grammar, kind):
+        yield Piece(line, _indented(node, _cut(_text(node))), names_in(_text(node)), kind)
+
+
+def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[Piece]:
+    body, name = _body(node, grammar), _name(node)
+    shown_as = kind if kind == "around" else "definition"
+    members = [] if body is None else [core(child, grammar) for child in body.named_children]
+    nested = [member for member in members if defines(member, grammar)]
+    if body is None or not (nested or _runs(node, grammar)):
+        # A type without methods is what its fields are.
+        yield Piece(line, _indented(node, _cut(_text(node))), frozenset({name}), shown_as)
+        return
+    shown = [_header(node, body, grammar)]
+    if nested and kind != "around":
+        shown += [_header(m, b, grammar) for m in nested if (b := _body(m, grammar)) is not None]
+    names = frozenset({name, *(_name(member) for member in nested)})
+    text = _cut("\n".join(shown), 2 * MAX_PIECE_LINES)
+    yield Piece(line, text, names, shown_as, names_in(_text(body)))
+
+
+def _runs(node: Node, grammar: Grammar) -> bool:
+    """Whether a definition is a function."""
+    kinds = ("function", "method", "constructor")
+    return node.type in grammar.holders or any(kind in node.type for kind in kinds)
+
+
+def _header(node: Node, body: Node, grammar: Grammar) -> str:
+    """A definition up to its body, which is left out."""
+    while node.parent is not None and node.parent.type in grammar.wrappers:
+        node = node.parent
+    start = node if node.type != "decorated_definition" else node.named_children[-1]
+    text = (
+        (start.text or b"")[: body.start_byte - start.start_byte].decode(errors="replace").rstrip()
+    )
+    text += f" {{ {_ELLIPSIS} }}" if _text(body).startswith("{") else f" {_ELLIPSIS}"
+    return _indented(start, text)
+
+
+def _body(node: Node, grammar: Grammar) -> Node | None:
+    body = node.child_by_field_name("body")
+    if body is None and node.type in grammar.holders:
+        for part in (node, *node.named_children):
+            value = part.child_by_field_name("value")
+            if value is not None:
+                return value.child_by_field_name("body")
+    return body
+
+
+def _name(node: Node) -> str:
+    named = node.child_by_field_name("name") or node.child_by_field_name("declarator")
+    if named is None:
+        for part in node.named_children:
+            named = part.child_by_field_name("name")
+            if named is not None:
+                break
+    found = _NAME.search(_text(named)) if named is not None else None
+    return found[0] if found else ""
+
+
+def _shown(node: Node, grammar: Grammar, kind: str) -> bool:
+    """Whether a node that is no definition gives a name to something."""
+    if node.type == "expression_statement":
+        # In Python a mere call is a statement of the same type.
+        return any(child.type == "assignment" for child in node.named_children)
+    return node.type in grammar.bindings or (kind == "around" and "comment" not in node.type)
+
+
+def _indented(node: Node, text: str) -> str:
+    return " " * node.start_point.column + text
+
+
+def _cut(text: str, most: int = MAX_PIECE_LINES) -> str:
+    lines = text.split("\n")
+    return text if len(lines) <= most else "\n".join([*lines[:most], _ELLIPSIS])
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode(errors="replace").rstrip("\n")
