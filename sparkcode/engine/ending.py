@@ -10,7 +10,7 @@ line, or when that was asked for; else it is a **block**. Each ends where the mo
 * a block: before a line that equals the next line which is not blank;
 * a block: before a line that is indented less than the cursor's (less or as much, where the
   cursor's line began a block of its own), outside brackets and strings;
-* a block: at blank lines before another definition, once something has been said;
+* a block: at blank lines before another definition and its comment, once something has been said;
 * a block: before a line with which it has said the same four lines again.
 
 The model does not read a space just before the cursor, since a word and the space before it are one
@@ -222,7 +222,8 @@ class _Block:
         self._held = ""
         self._spoken = False
         self._blank = False
-        """Whether a blank line stands before it."""
+        """Whether a blank line stands before it, or before the comment that does."""
+        self._blanks = 0
         self._closing = False
         """Whether a spare bracket begins it."""
         self._base = _indent(place.head) if place.head else None
@@ -248,24 +249,26 @@ class _Block:
         return self._flush() if self._going else ""
 
     def end(self) -> str:
-        if not self._going and (not self._line.strip() or self._ends()):
+        if not self._going and (not self._line.strip() or self._ends() or self._waits()):
             return ""
         return self._flush()
 
     def _newline(self) -> str:
         blank = not self._line.strip()
+        waits = not blank and not self._going and self._waits()
         if not blank and not self._going:
             self.full = self._ends()
-            self._going = not self.full
+            self._going = not self.full and not waits
         said = self._flush() if self._going else ""
         if self._going:
             self._lines.append(self._line.rstrip())
         self._brackets.take("\n")
         self._spoken = self._spoken or bool(said.strip())
         done = self._closing and self._brackets.depth == 0
-        self.full = self.full or done or self._held.count("\n") > BLANK_LINES
+        self._blanks = self._blanks + 1 if blank else 0
+        self.full = self.full or done or self._blanks > BLANK_LINES
         self._held += "\n"
-        self._blank, self._line = blank, ""
+        self._blank, self._line = blank or waits, ""
         self._first = self._going = self._closing = False
         return said
 
@@ -309,6 +312,12 @@ class _Block:
         if indent < self._base or (self._opened and indent <= self._base):
             return indent < self._base or _CLAUSE.match(line) is None
         return indent == self._base and self._blank and self._spoken and _begins_another(line)
+
+    def _waits(self) -> bool:
+        """Whether the line is a comment that belongs to what follows it, so that this decides."""
+        after = self._blank and self._spoken and not self._free
+        level = after and _indent(self._line) == self._base
+        return level and _COMMENT.match(self._line.strip()) is not None
 
     def _again(self) -> list[str]:
         """The lines with which the completion would have said as many lines again."""

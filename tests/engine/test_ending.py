@@ -108,6 +108,13 @@ BODY = "class A:\n    def f(self):\n        |\n\n    def g(self):\n        pass\
             "def f(self):\n        pass",
         ),
         ("class A:\n    |\n", "    x = 1\n\n    y = 2\n", "x = 1\n\n    y = 2"),
+        ("class A:\n    |\n", "    a = 1\n\n    # Next.\n    # F.\n    def f(self):\n", "a = 1"),
+        (
+            "class A:\n    |\n",
+            "    a = 1\n\n    # Next.\n    b = 2\n",
+            "a = 1\n\n    # Next.\n    b = 2",
+        ),
+        ("class A:\n    |\n", "    a = 1\n\n    # Next.", "a = 1"),
         # many blank lines, loops
         ("|\n", "a = 1\n\n\n\nb = 2", "a = 1"),
         ("|\n", "a\nb\n" * 9, "a\nb\na\nb\na"),
