@@ -18,6 +18,7 @@ from sparkcode.errors import SparkError
 
 COMMANDS = {
     "exec": ("sparkcode.cli.exec_", "exec_command", "One instruction, without the screen."),
+    "complete": ("sparkcode.cli.complete", "complete", "Code at a cursor: FILE:LINE[:COL]."),
     "serve": ("sparkcode.cli.serve", "serve", "Serve an engine over the Responses API."),
     "bench": ("sparkcode.cli.bench", "bench", "Measure speed here, beside llama.cpp."),
     "eval": ("sparkcode.cli.eval_", "evaluate", "Measure how good the answers are."),
@@ -37,6 +38,7 @@ EPILOG = """\b
 Examples:
   sparkcode src/app.py                      open a file and type an instruction
   sparkcode exec "Add a docstring" -f app.py:10-14 --apply
+  sparkcode complete app.py:12:9 --apply    code at line 12, column 9
   sparkcode serve --port 8900               an engine for any Responses client
   sparkcode replay scripts/first_edit.spark --json
 """

@@ -1,7 +1,8 @@
 """Requests to prompts: which kind of turn it is, and the exact text the model sees.
 
 The rule that chooses is plain and visible: a turn is an **edit** when the newest user message marks
-a region in a file block and the client offers ``apply_patch``; every other turn is **chat**.
+a region in a file block and the client offers ``apply_patch``; it is a **completion** when that
+message marks a cursor in a file block (:mod:`sparkcode.engine.fim`); every other turn is **chat**.
 
 Small models rewrite a marked region well and write patches badly, so an edit prompt holds the
 region and the instruction, before them what the region needs of its file where the model is large

@@ -23,6 +23,15 @@ from sparkcode.config import cache_root
 from sparkcode.engine.answer import Answer, Tools
 from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
 from sparkcode.engine.draft import Drafter
+from sparkcode.engine.ending import CompletionSink, place_between
+from sparkcode.engine.fim import (
+    DEFAULT_COMPLETION_TOKENS,
+    NEEDED,
+    PROMPT_TOKENS,
+    CompletionTask,
+    completion_prompt,
+    completion_task,
+)
 from sparkcode.engine.prefixes import PrefixCaches
 from sparkcode.engine.prompt import (
     END,
@@ -155,6 +164,8 @@ class SparkEngine:
 
     def _plan(self, request: GenerateRequest) -> Plan:
         task = edit_task(request)
+        if task is None and (completion := completion_task(request)) is not None:
+            return self._completion(completion, request)
         if task is None:
             ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
             return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
@@ -163,6 +174,22 @@ class SparkEngine:
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
         head = len(self._encode(edit_head(self._style)))
         return Plan(ids, PatchSink(task), limit, self._original(task), head)
+
+    def _completion(self, task: CompletionTask, request: GenerateRequest) -> Plan:
+        tokenizer = self._model.tokenizer
+        for control in NEEDED:
+            if tokenizer.special_id(control.spelling) is None:
+                raise EngineError(
+                    f"{self._name} has no token {control.spelling!r}; a completion needs a model "
+                    "that fills in the middle, such as qwen2.5-coder",
+                    "invalid_prompt",
+                )
+        most = min(PROMPT_TOKENS, self._model.config.context_length // 2)
+        prompt = completion_prompt(task, lambda text: len(tokenizer.encode(text)), most)
+        ids = self._encode(prompt)
+        place = place_between(task.prefix, task.suffix, task.language, line_only=task.line_only)
+        limit = self._limit(ids, request, DEFAULT_COMPLETION_TOKENS)
+        return Plan(ids, CompletionSink(place), limit)
 
     def _original(self, task: EditTask) -> tuple[int, ...]:
         """What an edit that changes nothing would say, up to the end of the answer."""

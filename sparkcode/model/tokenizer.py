@@ -42,7 +42,17 @@ PRE_TOKENIZERS: dict[str, str] = {
 
 _PRE_ALIASES = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "default": "gpt-2", "": "gpt-2"}
 
-_END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>")
+_END_TOKENS = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    # After a middle that was filled in a model may go on with padding or another file.
+    "<|fim_pad|>",
+    "<|file_sep|>",
+    "<|repo_name|>",
+)
 
 
 @dataclass(frozen=True, slots=True)

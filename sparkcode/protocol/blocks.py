@@ -7,7 +7,8 @@
     ```
 
 Any model can read it, and an engine that rewrites regions reads the same lines to know what it may
-change. ``Edit region`` is absent when the file is only context. The fence is longer than any run of
+change. ``Edit region`` is absent when the file is only context. A file that is to be completed has
+the line ``Cursor: line 4 column 1`` instead. The fence is longer than any run of
 backticks in the text, so no content can close it. A path with characters that could break the line
 is written as a JSON string. A text without a final newline is followed by the line
 ``(no newline at end of file)`` after its closing fence. CRLF endings travel as they are.
@@ -23,10 +24,26 @@ from dataclasses import dataclass
 Region = tuple[int, int]
 """First and last line, 1-based and inclusive; ``(n + 1, n)`` is the empty region after line n."""
 
+COMPLETE = "Complete the code at the cursor."
+COMPLETE_LINE = "Complete the line at the cursor."
+"""What a message asks for beside a block with a cursor: a stretch of code, or the line's rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place between two characters of a file."""
+
+    line: int
+    """From 1; only LF ends a line."""
+    column: int
+    """From 1, in characters: the place is before the one with this number."""
+
+
 _NO_NEWLINE = "(no newline at end of file)"
 _HEAD = re.compile(
     r"^File: (?P<path>[^\n]+)\n"
     r"(?:Edit region: lines (?P<first>\d{1,9})-(?P<last>\d{1,9})\n)?"
+    r"(?:Cursor: line (?P<line>\d{1,9}) column (?P<column>\d{1,9})\n)?"
     r"(?P<fence>`{3,})(?P<language>[^`\n]*)\n",
     re.MULTILINE,
 )
@@ -47,6 +64,8 @@ class FileBlock:
     """The fence's info string, such as ``python``."""
     region: Region | None = None
     """The lines that an edit may rewrite; None when the file is only context."""
+    cursor: Cursor | None = None
+    """Where a completion goes; None when none is asked for."""
 
 
 def render(block: FileBlock) -> str:
@@ -55,9 +74,12 @@ def render(block: FileBlock) -> str:
     fence = "`" * max(3, longest + 1)
     path = block.path if _PLAIN_PATH.fullmatch(block.path) else json.dumps(block.path)
     region = "" if block.region is None else "Edit region: lines {}-{}\n".format(*block.region)
+    cursor = block.cursor
+    place = "" if cursor is None else f"Cursor: line {cursor.line} column {cursor.column}\n"
     ends = block.text.endswith("\n") or not block.text
     tail = "" if ends else f"\n{fence}\n{_NO_NEWLINE}\n"
-    return f"File: {path}\n{region}{fence}{block.language}\n{block.text}" + (tail or f"{fence}\n")
+    head = f"File: {path}\n{region}{place}{fence}{block.language}\n"
+    return f"{head}{block.text}" + (tail or f"{fence}\n")
 
 
 def parse(message: str) -> list[FileBlock]:
@@ -87,12 +109,12 @@ def _blocks(message: str) -> Iterator[tuple[FileBlock, tuple[int, int]]]:
             continue
         text = message[head.end() : close.start()]
         region = (int(head["first"]), int(head["last"])) if head["first"] else None
+        cursor = Cursor(int(head["line"]), int(head["column"])) if head["line"] else None
         path = head["path"]
         if path.startswith('"'):
             path = _unquote(path)
-        block = FileBlock(
-            path, text.removesuffix("\n") if close["bare"] else text, head["language"], region
-        )
+        text = text.removesuffix("\n") if close["bare"] else text
+        block = FileBlock(path, text, head["language"], region, cursor)
         yield block, (head.start(), close.end())
         start = close.end()
 

@@ -9,7 +9,7 @@ from sparkcode.engine.spark import SparkEngine
 from sparkcode.model.language_model import LanguageModel
 from sparkcode.patch.apply import apply_update
 from sparkcode.patch.parser import parse
-from sparkcode.protocol.blocks import FileBlock, render
+from sparkcode.protocol.blocks import COMPLETE, Cursor, FileBlock, render
 from sparkcode.wafer.profile import load_profile
 
 pytestmark = pytest.mark.weights
@@ -104,3 +104,18 @@ def test_drafted_edits_are_those_of_plain_greedy_decoding(
     accepted = sum(usage.accepted_tokens for usage in usages if usage)
     made = sum(usage.output_tokens for usage in usages if usage)
     assert not spark._model.exact or accepted > made / 3
+
+
+def completion(text: str, cursor: Cursor) -> GenerateRequest:
+    block = FileBlock("calc.py", text, "python", cursor=cursor)
+    return GenerateRequest((Message("user", f"{render(block)}\n{COMPLETE}"),))
+
+
+def test_a_completion_fills_the_middle_and_ends_with_it(spark: SparkEngine) -> None:
+    text = FILE.replace("    return a / b\n", "    \n")
+    steps = list(spark.generate(completion(text, Cursor(6, 5))))
+    assert "".join(step.text for step in steps) == "return a / b"
+    assert steps[-1].finish_reason == "stop"
+    text = FILE.replace("radius**2", "")
+    steps = list(spark.generate(completion(text, Cursor(10, 22))))
+    assert "".join(step.text for step in steps).startswith("radius")

@@ -15,6 +15,7 @@ from sparkcode.model.tokenizer import CONTROL, NORMAL, USER_DEFINED, byte_charac
 
 MERGES = ("Ġ t", "h e", "Ġt he", "l l", "Ã ©", "Ġ Ġ")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+FIM = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|repo_name|>", "<|file_sep|>")
 UNUSED = 5
 K_QUANTS = (Type.Q4_K, Type.Q5_K, Type.Q6_K)
 
@@ -37,6 +38,7 @@ class TinyModel:
     pre: str = "qwen2"
     tokenizer: str = "gpt2"
     merges: tuple[str, ...] = MERGES
+    special: tuple[str, ...] = SPECIAL
     rope_factors: tuple[float, ...] = ()
     strings: dict[str, str] = field(default_factory=dict)
     """Header keys to add or replace."""
@@ -87,7 +89,7 @@ class TinyModel:
         } | self.numbers
 
     def _write_vocabulary(self, writer: gguf.GGUFWriter) -> None:
-        tokens, types = vocabulary(self.merges)
+        tokens, types = vocabulary(self.merges, self.special)
         writer.add_tokenizer_model(self.tokenizer)
         writer.add_tokenizer_pre(self.pre)
         if "tokenizer.ggml.tokens" not in self.without:
@@ -102,7 +104,7 @@ class TinyModel:
 
     def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         d, f = self.hidden, self.feed_forward
-        kv, vocab = d // self.heads * self.kv_heads, len(vocabulary(self.merges)[0])
+        kv, vocab = d // self.heads * self.kv_heads, len(vocabulary(self.merges, self.special)[0])
         yield "token_embd.weight", (vocab, d)
         yield "output_norm.weight", (d,)
         if not self.tied:
@@ -141,11 +143,13 @@ class TinyModel:
         writer.add_tensor(name, encode(values, self.encoding, random), raw_dtype=self.encoding)
 
 
-def vocabulary(merges: tuple[str, ...] = MERGES) -> tuple[list[str], list[int]]:
-    """Every byte, the merged tokens, three control tokens, one of a user, one that is unused."""
+def vocabulary(
+    merges: tuple[str, ...] = MERGES, special: tuple[str, ...] = SPECIAL
+) -> tuple[list[str], list[int]]:
+    """Every byte, the merged tokens, control tokens, one of a user, one that is unused."""
     ordinary = [*byte_characters(), *(merge.replace(" ", "") for merge in merges)]
-    tokens = [*ordinary, *SPECIAL, "<tool_call>", "[PAD]"]
-    types = [NORMAL] * len(ordinary) + [CONTROL] * len(SPECIAL) + [USER_DEFINED, UNUSED]
+    tokens = [*ordinary, *special, "<tool_call>", "[PAD]"]
+    types = [NORMAL] * len(ordinary) + [CONTROL] * len(special) + [USER_DEFINED, UNUSED]
     return tokens, types
 
 

@@ -3,13 +3,23 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparkcode.protocol.blocks import FileBlock, parse, render, split
+from sparkcode.protocol.blocks import Cursor, FileBlock, parse, render, split
 
 CALC = FileBlock("src/calc.py", "def add(a, b):\n    return a - b\n", "python", (1, 2))
 
 TEXTS = st.text(st.sampled_from('ab`\n\r #~"é\u2028()') | st.characters(codec="utf-8"))
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1) | st.sampled_from(
-    ["a b.py", ' "x" ', "né.py", "a\nb", '"quoted', '"5"', "x\u2028y", "Edit region: lines 1-2"]
+    [
+        "a b.py",
+        ' "x" ',
+        "né.py",
+        "a\nb",
+        '"quoted',
+        '"5"',
+        "x\u2028y",
+        "Edit region: lines 1-2",
+        "Cursor: line 1 column 1",
+    ]
 )
 BLOCKS = st.builds(
     FileBlock,
@@ -17,6 +27,7 @@ BLOCKS = st.builds(
     text=TEXTS,
     language=st.sampled_from(["", "python", "c++"]),
     region=st.none() | st.tuples(st.integers(1, 999), st.integers(1, 999)),
+    cursor=st.none() | st.builds(Cursor, st.integers(1, 999), st.integers(1, 999)),
 )
 
 
@@ -27,8 +38,15 @@ def test_a_block_as_it_travels() -> None:
     )
 
 
+def test_a_cursor_travels_beside_the_path() -> None:
+    block = FileBlock("calc.py", "x = \n", "python", cursor=Cursor(1, 5))
+    assert render(block) == "File: calc.py\nCursor: line 1 column 5\n```python\nx = \n```\n"
+
+
 @given(BLOCKS)
 @example(FileBlock("a", ""))
+@example(FileBlock("a", "", cursor=Cursor(1, 1)))
+@example(FileBlock("Cursor: line 1 column 2", "Cursor: line 3 column 4", region=(1, 1)))
 @example(FileBlock("a", "\n"))
 @example(FileBlock("a", "x\r\ny"))
 @example(FileBlock("a", "```\nx\n````"))
@@ -50,6 +68,7 @@ def test_what_is_no_block_is_text() -> None:
         "no block",
         "File: a.py\nno fence",
         "File: a.py\n```\nnever closed",
+        "File: a.py\nCursor: line x column 1\n```\nx\n```\n",
         " File: a.py\n```\nx\n```\n",
     ):
         assert split(text) == ([], text.strip())
