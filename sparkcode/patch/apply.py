@@ -9,6 +9,9 @@ The rules are those of Codex 0.169's own binary (protocol reference, section 8, 
   that has one;
 - the result ends with a newline (``final_newline="add"``).
 
+Four things differ on purpose: paths outside the folder and paths with control characters are
+refused, a file moved onto itself is kept (Codex deletes it), and backslash lines are understood.
+
 ``final_newline="keep"`` is for text in an editor: a last line without newline stays so, and only
 ``\\n`` ends a line (a ``\\r`` before it belongs to the ending). Codex, and so ``"add"``, also
 takes a lone ``\\r`` for an ending.
