@@ -3,10 +3,14 @@
 The rules are those of Codex 0.169's own binary (protocol reference, section 8, rules 4 to 8):
 
 - chunks are searched in file order from a cursor, in four passes (:mod:`sparkcode.patch.seek`);
-- a chunk without old lines goes to the end of the file, wherever its context is;
+- a chunk without old lines goes to the end of the file, wherever its context is; lines that a later
+  chunk adds behind the last line stand behind it;
 - kept lines keep their own text and ending; an added line gets the ending of the file's first line
   that has one;
 - the result ends with a newline (``final_newline="add"``).
+
+Four things differ on purpose: paths outside the folder and paths with control characters are
+refused, a file moved onto itself is kept (Codex deletes it), and backslash lines are understood.
 
 ``final_newline="keep"`` is for text in an editor: a last line without newline stays so, and only
 ``\\n`` ends a line (a ``\\r`` before it belongs to the ending). Codex, and so ``"add"``, also
@@ -16,8 +20,9 @@ takes a lone ``\\r`` for an ending.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final, Literal
 
@@ -50,6 +55,15 @@ class Placement:
     start: int
     old: int
     chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """``added`` lines stand for ``old`` lines from line ``start`` (0-based)."""
+
+    start: int
+    old: int
+    added: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +126,28 @@ def apply_update(
     if lines and final_newline == "add":
         lines[-1] = (lines[-1][0], lines[-1][1] or usual)
     placements = _place([line for line, _ in lines], chunks, path)
+    edits = [edit for placement in placements for edit in _edits(placement)]
     result: list[tuple[str, str]] = []
     done = 0
-    for placement in sorted(placements, key=lambda placement: placement.start):
-        result += lines[done : placement.start]
-        done = placement.start + placement.old
-        result += _rewrite(lines[placement.start : done], placement.chunk.lines, usual)
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        result += lines[done : edit.start]
+        result += [(line.text, _ENDINGS.get(line.ending, usual)) for line in edit.added]
+        done = edit.start + edit.old
     result += lines[done:]
     inner = "".join(line + (ending or usual) for line, ending in result[:-1])
     return inner + "".join(result[-1] if result else ())
 
 
-def _rewrite(
-    old: list[tuple[str, str]], lines: Sequence[Line], usual: str
-) -> list[tuple[str, str]]:
-    """The new lines of one chunk: kept ones as the file has them, added ones as written."""
-    new: list[tuple[str, str]] = []
-    source = iter(old)
-    for line in lines:
-        if line.kind == "+":
-            new.append((line.text, _ENDINGS.get(line.ending, usual)))
-            continue
-        kept = next(source)
-        if line.kind == " ":
-            new.append(kept)
-    return new
+def _edits(placement: Placement) -> Iterator[_Edit]:
+    """The runs of changed lines of one chunk; between them the file's own lines stay."""
+    start = placement.start
+    for keeps, run in groupby(placement.chunk.lines, key=lambda line: line.kind == " "):
+        lines = tuple(run)
+        added = tuple(line for line in lines if line.kind == "+")
+        old = len(lines) - len(added)
+        if not keeps:
+            yield _Edit(start, old, added)
+        start += old
 
 
 def _place(lines: Sequence[str], chunks: Sequence[Chunk], path: str) -> list[Placement]:
@@ -220,9 +231,16 @@ def _apply_section(section: FilePatch, root: Path, final_newline: FinalNewline) 
         case _:
             before = read_file(source, shown=shown)
             after = apply_update(before, section.chunks, str(shown), final_newline=final_newline)
-            target = source
-            if section.move_to is not None:
-                target, shown = resolve_inside(root, section.move_to), root / section.move_to
-            write_file(target, after, shown=shown, like=source)
-            if target != source:
-                delete_file(resolve_entry(root, section.path), shown=root / section.path)
+            if section.move_to is None:
+                write_file(source, after, shown=shown)
+            else:
+                _move(section.path, section.move_to, after, root)
+
+
+def _move(path: str, move_to: str, text: str, root: Path) -> None:
+    """Write ``text`` to ``move_to`` and delete ``path``, unless that is where the text went."""
+    source, target = resolve_inside(root, path), resolve_inside(root, move_to)
+    write_file(target, text, shown=root / move_to, like=source)
+    entry = resolve_entry(root, path)
+    if entry not in (target, resolve_entry(root, move_to)):
+        delete_file(entry, shown=root / path)

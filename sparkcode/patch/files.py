@@ -105,8 +105,10 @@ def _create(path: Path, data: bytes) -> None:
 
 
 def delete_file(path: Path, *, shown: Path) -> None:
-    """Delete the file at ``path``; a folder is refused."""
+    """Delete the file at ``path``; a folder, and a link to one or to nothing, is refused."""
     try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise IsADirectoryError(path)
         path.unlink()
     except OSError as error:
         raise PatchApplyError(f"Failed to delete file {shown}") from error

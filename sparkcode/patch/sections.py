@@ -114,7 +114,7 @@ class SectionReader:
         elif self._op is None and text.startswith(ENVIRONMENT_ID):
             self._read_environment(text[len(ENVIRONMENT_ID) :])
         else:
-            raise bad_hunk(number, f"{text!r} is not a valid hunk header. {_VALID_HEADERS}")
+            raise bad_hunk(number, f"'{text}' is not a valid hunk header. {_VALID_HEADERS}")
 
     def end(self, number: int) -> None:
         """The end marker stands on line ``number``."""
@@ -144,7 +144,7 @@ class SectionReader:
 
     def _end_update(self, number: int, text: str) -> None:
         if self._chunk == "none":
-            message = f"Update file hunk for path {self._path!r} is empty"
+            message = f"Update file hunk for path '{self._path}' is empty"
             raise bad_hunk(self._header_number, message)
         if self._chunk == "empty" and text == END_PATCH:
             raise bad_hunk(number, _NO_LINES)
@@ -219,9 +219,9 @@ class SectionReader:
 
     def _unexpected(self, number: int, line: str) -> PatchSyntaxError:
         if self._chunk in ("lines", "closed"):
-            message = f"Expected update hunk to start with a @@ context marker, got: {line!r}"
+            message = f"Expected update hunk to start with a @@ context marker, got: '{line}'"
         else:
-            message = f"Unexpected line found in update hunk: {line!r}. {_VALID_LINES}"
+            message = f"Unexpected line found in update hunk: '{line}'. {_VALID_LINES}"
         return bad_hunk(number, message)
 
     def _flush_header(self) -> None:

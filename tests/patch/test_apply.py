@@ -48,6 +48,23 @@ def test_a_chunk_without_old_lines_goes_to_the_end() -> None:
     assert added("", "+x\n") == "x\n"
 
 
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        (" b\n+y\n", "a\nb\nP\ny\n"),
+        (" b\n+y\n*** End of File\n", "a\nb\nP\ny\n"),
+        (" b\n \n+y\n", "a\nb\nP\n\ny\n"),
+        ("-a\n+x\n b\n+y\n", "x\nb\nP\ny\n"),
+        ("+w\n b\n", "a\nw\nb\nP\n"),
+        ("-b\n+y\n+z\n", "a\ny\nz\nP\n"),
+        ("-b\n \n+y\n", "a\n\ny\nP\n"),
+        ("+y\n-b\n", "a\ny\nP\n"),
+    ],
+)
+def test_lines_at_the_end_stand_in_the_order_of_the_patch(body: str, result: str) -> None:
+    assert added("a\nb\n", f"@@\n+P\n@@\n{body}") == result
+
+
 def test_end_of_file_anchors_at_the_end() -> None:
     assert added("a\nb\na\n", "@@\n-a\n+x\n*** End of File\n") == "a\nb\nx\n"
     assert failure("a\nb\n", "@@\n-a\n*** End of File\n").startswith("Failed to find expected")
@@ -141,6 +158,18 @@ def test_a_file_moved_onto_itself_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a\n")
     assert patch(tmp_path, "*** Update File: f\n*** Move to: ./f\n-a\n+b\n").failure is None
     assert (tmp_path / "f").read_text() == "b\n"
+
+
+def test_moves_over_links(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("a\n")
+    (tmp_path / "link").symlink_to("f")
+    move = "*** Update File: {}\n*** Move to: {}\n-{}\n+{}\n"
+    assert patch(tmp_path, move.format("f", "link", "a", "b")).failure is None
+    assert patch(tmp_path, move.format("link", "./link", "b", "c")).failure is None
+    assert (tmp_path / "link").is_symlink()
+    assert patch(tmp_path, move.format("link", "f", "c", "d")).failure is None
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "f").read_text() == "d\n"
 
 
 def test_a_failure_leaves_earlier_sections_applied(tmp_path: Path) -> None:

@@ -112,9 +112,12 @@ def test_what_cannot_be_written_or_deleted(root: Path) -> None:
     for path in ("d", "f/x"):
         assert failure(root, f"*** Add File: {path}\n+a\n") == f"Failed to write file {root}/{path}"
     assert failure(root, "*** Add File: n\n+\ud800\n") == f"Failed to write file {root}/n"
-    for path in ("d", "zz"):
+    (root / "to-folder").symlink_to("d")
+    (root / "to-nothing").symlink_to("zz")
+    for path in ("d", "zz", "to-folder", "to-nothing"):
         assert failure(root, f"*** Delete File: {path}\n") == f"Failed to delete file {root}/{path}"
-    assert sorted(path.name for path in root.iterdir()) == ["d", "f"]
+    names = sorted(path.name for path in root.iterdir())
+    assert names == ["d", "f", "to-folder", "to-nothing"]
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_other(root: Path) -> None:

@@ -165,7 +165,7 @@ def test_backslash_lines_describe_the_line_above() -> None:
     ],
 )
 def test_a_backslash_line_that_fits_nothing_is_refused(body: str) -> None:
-    assert "'\\\\ " in message(whole(UPDATE + body))
+    assert "'\\ " in message(whole(UPDATE + body))
 
 
 NOT_LINE = "Unexpected line found in update hunk: "
@@ -203,6 +203,10 @@ NO_LINES = "Update hunk does not contain any lines"
         (whole(UPDATE + "zork\n"), f"patch hunk on line 3: {NOT_LINE}'zork'. Every line should"),
         (whole(UPDATE + "*** Move to: \n-a\n"), f"patch hunk on line 3: {NOT_LINE}'*** Move to: '"),
         (whole(UPDATE + "-a\nzork\n"), f"patch hunk on line 4: {NO_AT}'zork'"),
+        (
+            whole(UPDATE + "-a\n\\'\t\"é\u3000x\n"),
+            f"patch hunk on line 4: {NO_AT}'\\'\t\"é\u3000x'",
+        ),
         (whole(UPDATE + "-a\n*** Move to: g\n"), f"patch hunk on line 4: {NO_AT}'*** Move to: g'"),
         (whole(UPDATE + "-a\n*** End of File\n+b\n"), f"patch hunk on line 5: {NO_AT}'+b'"),
         (
