@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BUDGET_TOKENS: Final = 1500
 """Most tokens of context around a region."""
+SPARE_TOKENS: Final = 300
+"""Of these, most for what neither the region nor the instruction names: reading takes time too."""
 MAX_PIECE_LINES: Final = 8
 """Longest piece; of a longer one the start is shown."""
 _NAME: Final = re.compile(r"[^\W\d]\w*")
@@ -35,7 +37,7 @@ class Piece:
     """Where it stands, 1-based."""
     text: str
     names: frozenset[str]
-    """What it defines, or brings."""
+    """What it defines, or brings; none for the start of what encloses the region."""
     kind: str
     """``import``, ``value``, ``definition`` or ``around``: the start of what encloses the region,
     and its members."""
@@ -68,21 +70,25 @@ def context(
     made = frozenset(name for line in inside.split("\n") for name in _defined(line))
     ranked = sorted(pieces, key=lambda piece: (_rank(piece, named, made), piece.line))
     taken: list[Piece] = []
-    left = budget
+    left, spare = budget, min(budget, SPARE_TOKENS)
     for piece in ranked:
-        if left <= 0:
+        needed = _rank(piece, named, made) == 0
+        room = left if needed else min(left, spare)
+        if room <= 0:
             break
         cost = count(piece.text) + 1
-        if cost <= left:
+        if cost <= room:
             taken.append(piece)
             left -= cost
+            spare -= 0 if needed else cost
     return "\n".join(piece.text for piece in sorted(taken, key=lambda piece: piece.line))
 
 
 def _rank(piece: Piece, named: frozenset[str], made: frozenset[str]) -> int:
-    if piece.kind == "around" or piece.names & named:
+    """How soon a piece is wanted; 0 for what the region needs."""
+    if piece.names & named or not piece.names:
         return 0
-    if piece.kind == "import":
+    if piece.kind in ("import", "around"):
         return 1
     return 2 if piece.uses & made else 3
 

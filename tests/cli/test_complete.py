@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from sparkcode.cli.complete import complete
-from sparkcode.errors import SparkError
+from tests.cli.scripted import alone, invoke, serving
 
 CALC = "def half(x):\n    \n"
 
@@ -28,19 +24,8 @@ SCRIPT: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A scripted engine in a process of its own."""
-    script = tmp_path_factory.mktemp("engine") / "script.jsonl"
-    timing = {"ttft": 0.01, "tokens_per_second": 2000}
-    script.write_text("".join(json.dumps(timing | rule) + "\n" for rule in SCRIPT))
-    command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--exit-with-stdin"]
-    command += ["--engine", "scripted", "--script", str(script)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        yield json.loads(child.stdout.readline())["url"]
-        child.stdin.close()
+    with serving(tmp_path_factory.mktemp("engine"), SCRIPT) as url:
+        yield url
 
 
 @pytest.fixture
@@ -50,21 +35,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "windows.py").write_bytes(b"a\r\nz\r\n")
     (tmp_path / "broken.py").write_text("")
     (tmp_path / "slow.py").write_text("")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in [name for name in os.environ if name.startswith("SPARKCODE_")]:
-        monkeypatch.delenv(name)
+    alone(tmp_path, monkeypatch)
     return tmp_path
 
 
 def run(*args: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr, errors mapped as the program does."""
-    result = CliRunner().invoke(complete, list(args), standalone_mode=False)
-    if isinstance(result.exception, SparkError):
-        return result.exception.exit_code, result.stdout, str(result.exception)
-    if result.exception is not None:
-        raise result.exception
-    return result.return_value, result.stdout, result.stderr
+    """Exit status, stdout and stderr."""
+    return invoke(complete, args)
 
 
 @pytest.mark.parametrize("place", ["calc.py:2", "calc.py:2:5", "./calc.py:2:5"])

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.cli.exec_ import exec_command
 from sparkcode.cli.exec_output import figures, unified_diff
-from sparkcode.errors import SparkError
+from tests.cli.scripted import alone, invoke, serving
 
 CALC = "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"
 FIXED = CALC.replace("a - b", "a + b", 1)
@@ -55,39 +54,20 @@ SCRIPT: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A scripted engine in a process of its own."""
-    script = tmp_path_factory.mktemp("engine") / "script.jsonl"
-    timing = {"ttft": 0.01, "tokens_per_second": 2000}
-    script.write_text("".join(json.dumps(timing | rule) + "\n" for rule in SCRIPT))
-    command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--exit-with-stdin"]
-    command += ["--engine", "scripted", "--script", str(script)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        yield json.loads(child.stdout.readline())["url"]
-        child.stdin.close()
+    with serving(tmp_path_factory.mktemp("engine"), SCRIPT) as url:
+        yield url
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "calc.py").write_text(CALC)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in [name for name in os.environ if name.startswith("SPARKCODE_")]:
-        monkeypatch.delenv(name)
+    alone(tmp_path, monkeypatch)
     return tmp_path
 
 
 def run(*args: str, stdin: str = "") -> tuple[int, str, str]:
-    """Exit status, stdout and stderr, errors mapped as the program does."""
-    result = CliRunner().invoke(exec_command, list(args), input=stdin, standalone_mode=False)
-    if isinstance(result.exception, SparkError):
-        return result.exception.exit_code, result.stdout, str(result.exception)
-    if result.exception is not None:
-        raise result.exception
-    return result.return_value, result.stdout, result.stderr
+    """Exit status, stdout and stderr."""
+    return invoke(exec_command, args, stdin)
 
 
 def lines(stdout: str) -> list[dict[str, Any]]:

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from sparkcode.errors import PatchError
 from sparkcode.patch.apply import apply_patch
 from sparkcode.patch.parser import parse
-from tests.patch.random_patches import Case, Entry, Tree
+from tests.patch.random_patches import Case, Entry, Kind, Tree
 
 SHOWN_ROOT: Final = "{root}"
 """Stands for the folder in messages."""
@@ -167,6 +167,6 @@ def _table(tree: Tree) -> dict[str, list[str]]:
 
 def _tree(table: dict[str, list[str]]) -> Tree:
     return {
-        path: Entry(kind, data.encode(errors="surrogateescape"))  # type: ignore[arg-type]
+        path: Entry(cast(Kind, kind), data.encode(errors="surrogateescape"))
         for path, (kind, data) in table.items()
     }

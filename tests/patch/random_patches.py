@@ -26,11 +26,14 @@ _BAD_NAMES: Final = [
 ]  # fmt: skip
 
 
+Kind = Literal["file", "folder", "link"]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One file, folder or symbolic link of a tree; ``data`` is a link's target."""
 
-    kind: Literal["file", "folder", "link"]
+    kind: Kind
     data: bytes = b""
 
 

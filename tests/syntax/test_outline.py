@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.syntax.lines import Region, line_count
-from sparkcode.syntax.outline import context, outline
+from sparkcode.syntax.outline import SPARE_TOKENS, context, outline
 
 PYTHON = '''\
 import logging
@@ -92,6 +92,14 @@ def first_piece(wanted: str) -> str:
 def test_what_the_region_or_the_instruction_names_comes_first() -> None:
     assert first_piece("") == "def price(item: Item) -> int: ..."
     assert first_piece("use LIMIT") == "LIMIT = 5"
+
+
+def test_what_nobody_names_takes_no_more_than_its_share() -> None:
+    strangers = "".join(f"def other_{n}(value): pass\n" for n in range(1000))
+    text = f"{strangers}def used(): pass\ndef f():\n    return used()\n"
+    shown = context(text, "python", Region(1002, 1003), count=lambda piece: 10)
+    assert shown.endswith("\ndef used(): ...")
+    assert shown.count("\n") == SPARE_TOKENS // 11
 
 
 def test_callers_come_before_strangers() -> None:
