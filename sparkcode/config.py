@@ -24,6 +24,9 @@ from sparkcode.errors import ConfigError
 ENV_PREFIX = "SPARKCODE_"
 API_KEY_ENV = "SPARKCODE_API_KEY"
 DEFAULT_PORT = 8900
+MAX_TRIES = 16
+_NUMBERS = ("tries",)
+"""Keys whose value is a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Config:
     """Simulated model shape."""
     theme: str = "spark-dark"
     """Colours of the screen."""
+    tries: int = 4
+    """Answers that may be asked for while checks find faults in an edit; 1 keeps the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 
 
 def load_config(
-    files: Sequence[ConfigFile], environ: Mapping[str, str], flags: Mapping[str, str | None]
+    files: Sequence[ConfigFile], environ: Mapping[str, str], flags: Mapping[str, str | int | None]
 ) -> tuple[Config, list[Setting]]:
     """The effective configuration, and each setting with its origin.
 
@@ -100,7 +105,7 @@ def load_config(
     """
     defaults = Config()
     settings = {
-        field.name: Setting(field.name, getattr(defaults, field.name), "default")
+        field.name: Setting(field.name, str(getattr(defaults, field.name)), "default")
         for field in fields(Config)
     }
     for file in files:
@@ -112,9 +117,19 @@ def load_config(
             settings[key] = Setting(key, environ[name], f"environment {name}")
         flag = flags.get(key)
         if flag is not None:
-            settings[key] = Setting(key, flag, f"flag --{key}")
-    config = Config(**{key: setting.value for key, setting in settings.items()})
-    return config, list(settings.values())
+            settings[key] = Setting(key, str(flag), f"flag --{key}")
+    values: dict[str, Any] = {key: setting.value for key, setting in settings.items()}
+    values["tries"] = _tries(settings["tries"])
+    return Config(**values), list(settings.values())
+
+
+def _tries(setting: Setting) -> int:
+    known = [str(number) for number in range(1, MAX_TRIES + 1)]
+    if setting.value not in known:
+        raise ConfigError(
+            f"{setting.origin}: tries is {setting.value!r}; it is a number from 1 to {MAX_TRIES}"
+        )
+    return int(setting.value)
 
 
 def _read(file: ConfigFile) -> dict[str, str]:
@@ -129,6 +144,7 @@ def _read(file: ConfigFile) -> dict[str, str]:
         if key not in file.keys:
             what = "a key for your own configuration only" if key in known else "an unknown key"
             raise ConfigError(f"{file.path}: {key!r} is {what}; keys are {', '.join(file.keys)}")
-        if not isinstance(value, str):
-            raise ConfigError(f"{file.path}: {key} = {value!r} should be a string")
-    return table
+        if type(value) is not (int if key in _NUMBERS else str):
+            kind = "a whole number" if key in _NUMBERS else "a string"
+            raise ConfigError(f"{file.path}: {key} = {value!r} should be {kind}")
+    return {key: str(value) for key, value in table.items()}

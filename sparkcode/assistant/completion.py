@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
-from sparkcode.assistant.meter import StreamMeter, StreamStats
-from sparkcode.assistant.turn import Turn, begin, fold
-from sparkcode.errors import EngineError, EngineUnreachableError, UsageError
+from sparkcode.assistant.meter import StreamStats
+from sparkcode.assistant.single import ask
+from sparkcode.assistant.turn import Turn, begin
+from sparkcode.errors import EngineError, UsageError
 from sparkcode.protocol.blocks import COMPLETE, COMPLETE_LINE, Cursor, FileBlock, render
 from sparkcode.protocol.events import ResponseCreate, ResponseIncomplete, ServerEvent
-from sparkcode.protocol.machine import Machine
 
 if TYPE_CHECKING:
     from sparkcode.clock import Clock
@@ -76,27 +76,16 @@ def completion_request(
     )
 
 
-async def ask(transport: Transport, request: ResponseCreate, clock: Clock) -> Completion:
+async def complete(transport: Transport, request: ResponseCreate, clock: Clock) -> Completion:
     """Send ``request`` over a fresh link and wait for the whole answer.
 
     EngineError for a failed answer, EngineUnreachableError when the link ends before it.
     """
-    machine, meter = Machine("client"), StreamMeter()
-    turn = begin(1, COMPLETE, "")
-    meter.sent(clock.now())
-    await transport.send(machine.send(request))
-    async for frame in transport.frames():
-        # A client's machine receives nothing but server events.
-        event = cast(ServerEvent, machine.receive(frame))
-        meter.observe(clock.now(), event)
-        turn = fold(turn, event)
-        if turn.final:
-            cut = _cut_short(event)
-            if turn.phase != "completed" and not cut:
-                raise EngineError(turn.error or "the engine stopped the answer")
-            stats = meter.stats(clock.now())
-            return Completion(turn.text, "length" if cut else "stop", turn, stats)
-    raise EngineUnreachableError("the engine closed the link before the answer was whole")
+    done = await ask(transport, request, begin(1, COMPLETE, ""), clock)
+    turn, cut = done.turn, _cut_short(done.last)
+    if turn.phase != "completed" and not cut:
+        raise EngineError(turn.error or "the engine stopped the answer")
+    return Completion(turn.text, "length" if cut else "stop", turn, done.stats)
 
 
 def insertion(completion: Completion, block: FileBlock, *, line_only: bool = False) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -85,6 +86,8 @@ class Exchange:
     """What is told about the patch of ``output``, if it has one."""
     files: Mapping[str, int] = field(default_factory=dict)
     """Path to version of the files that the question carried."""
+    blocks: tuple[FileBlock, ...] = ()
+    """These files."""
 
     def items(self) -> list[Item]:
         """The exchange as input items of a later request."""
@@ -120,6 +123,7 @@ class Conversation:
         exchange = Exchange(
             user_message(instruction, [block for block, _ in files]),
             files={block.path: version for block, version in files},
+            blocks=tuple(block for block, _ in files),
         )
         self._exchanges.append(exchange)
         return exchange
@@ -140,6 +144,12 @@ class Conversation:
     def request(self) -> ResponseCreate:
         """The newest question with everything before it."""
         return _request(self.model, [item for e in self._exchanges for item in e.items()])
+
+    def again(self, exchange: Exchange, instruction: str) -> ResponseCreate:
+        """The question of ``exchange`` in other words, as if it had not been answered yet."""
+        before = takewhile(lambda each: each is not exchange, self._exchanges)
+        items = [item for each in before for item in each.items()]
+        return build_request(instruction, exchange.blocks, self.model, items)
 
     def _known(self, path: str) -> int:
         versions = (e.files[path] for e in reversed(self._exchanges) if path in e.files)

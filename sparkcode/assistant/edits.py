@@ -102,6 +102,21 @@ class Edits:
         if self.state != "streaming":
             return
         self._stream.close()
+        self._offer()
+
+    def read(self, patch: str) -> EditStream:
+        """A whole patch as an edit beside the one that is shown."""
+        stream = EditStream(self._opener)
+        stream.feed(patch)
+        stream.close()
+        return stream
+
+    def offer(self, stream: EditStream) -> None:
+        """Show a whole edit in place of the turn's own."""
+        self._stream = stream
+        self._offer()
+
+    def _offer(self) -> None:
         self.error = one_line(self._stream.error)
         self.state = "failed" if self.error else "pending"
         self.note = self._outside()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from sparkcode.assistant.context import Exchange
+from sparkcode.link.transport import Peer
 from sparkcode.protocol.events import (
     ErrorEvent,
     OutputItem,
@@ -24,6 +25,30 @@ from sparkcode.protocol.events import (
     ResponseInterrupt,
     ServerEvent,
 )
+
+ConnectionState = Literal["connecting", "ready", "reconnecting", "down", "closed"]
+
+FIRST_EVENT_SECONDS: Final = 60.0
+"""How long a sent turn may stay without any event."""
+
+STOP_SECONDS: Final = 5.0
+"""How long an interrupted response may go on before the link is given up for it."""
+
+DOWN_AFTER: Final = 3
+"""Failed attempts in a row after which the link counts as down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The state of the connection."""
+
+    state: ConnectionState
+    peer: Peer | None = None
+    reconnects: int = 0
+    """How often the link was lost."""
+    error: str = ""
+    """Why it is not ready, in one line."""
+
 
 LINK_LIMIT: Final = "websocket_connection_limit_reached"
 """The error code of a server that wants a new connection."""

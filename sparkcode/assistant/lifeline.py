@@ -168,9 +168,15 @@ class Lifeline:
             await self._drop()
             self._inbox.put_nowait(Lost(reason))
 
-    def watch(self, flight: Flight, seconds: float) -> asyncio.Task[None]:
-        """Say :class:`Late` in ``seconds``, unless the task is cancelled."""
-        return self._start(self._ring(Late(flight), seconds))
+    def watch(self, flight: Flight, seconds: float) -> None:
+        """Say :class:`Late` in ``seconds``."""
+        self._start(self._ring(Late(flight), seconds))
+
+    def attend(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do ``work`` beside the link; it is cancelled when the line is left, and a fault of it
+        ends the line.
+        """
+        return self._start(work)
 
     # --- iteration ----------------------------------------------------------------------------
 

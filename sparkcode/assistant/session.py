@@ -15,23 +15,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from sparkcode.assistant.context import Conversation, Exchange, history_items, warm_up
 from sparkcode.assistant.edits import Edits, EditState, Target
 from sparkcode.assistant.flight import (
+    DOWN_AFTER,
+    FIRST_EVENT_SECONDS,
     LINK_LIMIT,
+    STOP_SECONDS,
+    ConnectionState,
     Flight,
     Flights,
+    Link,
     ended,
     error_code,
     is_terminal,
     stop,
 )
+from sparkcode.assistant.improving import Improving
 from sparkcode.assistant.lifeline import Late, Lifeline, Lost, Message, Received, Unreachable, Up
 from sparkcode.assistant.meter import StreamMeter
 from sparkcode.assistant.preview import EditPreview
+from sparkcode.assistant.tries import Candidate, Question, Tries
 from sparkcode.assistant.turn import Turn, begin, failed, fold, interrupted
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.clock import Clock
@@ -40,32 +48,12 @@ from sparkcode.link.chain import Chain
 from sparkcode.link.transport import Dialer, Peer
 from sparkcode.protocol.events import ServerEvent
 
-ConnectionState = Literal["connecting", "ready", "reconnecting", "down", "closed"]
-
-FIRST_EVENT_SECONDS: Final = 60.0
-"""How long a sent turn may stay without any event."""
-
-STOP_SECONDS: Final = 5.0
-"""How long an interrupted response may go on before the link is given up for it."""
-
-DOWN_AFTER: Final = 3
-"""Failed attempts in a row after which the link counts as down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The state of the connection."""
-
-    state: ConnectionState
-    peer: Peer | None = None
-    reconnects: int = 0
-    """How often the link was lost."""
-    error: str = ""
-    """Why it is not ready, in one line."""
-
 
 class Session:
-    """See the module. ``attempts`` limits how often in a row dialling may fail (None: no limit)."""
+    """See the module. ``attempts`` limits how often in a row dialling may fail (None: no limit).
+
+    With ``tries`` each edit is checked, and better answers are looked for while it has faults.
+    """
 
     def __init__(
         self,
@@ -75,12 +63,14 @@ class Session:
         workspace: Workspace,
         model: str = "spark",
         attempts: int | None = None,
+        tries: Tries | None = None,
     ) -> None:
         self.revision = 0
         """Grows with every visible change."""
         self.meter = StreamMeter()
         self.link = Link("connecting")
         self.edits = Edits(workspace)
+        self.improving = Improving(tries, clock, self._touch)
         self._clock = clock
         self._line = Lifeline(dialer, clock, attempts=attempts)
         self._flights = Flights()
@@ -91,7 +81,6 @@ class Session:
         self._exchange: Exchange | None = None
         self._unsent = False
         self._resent = False
-        self._watch: asyncio.Task[None] | None = None
         self._running = False
         self._changed = asyncio.Event()
 
@@ -109,8 +98,8 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Whether the newest turn is not final."""
-        return self._turn is not None and not self._turn.final
+        """Whether the newest turn is not final, or a better answer is looked for."""
+        return self.improving.active or (self._turn is not None and not self._turn.final)
 
     @property
     def previews(self) -> Mapping[str, EditPreview]:
@@ -127,11 +116,6 @@ class Session:
         return self.edits.error
 
     @property
-    def edit_note(self) -> str:
-        """One line when the edit changes what is not its target, else ""."""
-        return self.edits.note
-
-    @property
     def buffers(self) -> Mapping[str, Buffer]:
         """The open files, by path."""
         return self.edits.buffers
@@ -144,8 +128,8 @@ class Session:
         return self.revision
 
     async def wait_turn(self) -> Turn:
-        """The newest turn once it is final; UsageError if there is none."""
-        while self._turn is not None and not self._turn.final:
+        """The newest turn once nothing more becomes of it; UsageError if there is none."""
+        while self.busy:
             await self.changed(self.revision)
         if self._turn is None:
             raise UsageError("there is no turn to wait for; submit an instruction first")
@@ -178,6 +162,7 @@ class Session:
         if self.edit == "pending":
             self.reject()
         self.edits.start(targets)
+        self.improving.forget()
         self._exchange = self._conversation.ask(asked, blocks)
         self._past = self.turns
         turn = begin(len(self._past) + 1, asked, ", ".join(map(str, targets)))
@@ -187,7 +172,12 @@ class Session:
         return turn
 
     def interrupt(self) -> bool:
-        """Stop the running turn; False if none runs. What landed stays visible."""
+        """Stop the running turn; False if none runs. What landed stays visible.
+
+        While a better answer is looked for that ends, and the best so far stays.
+        """
+        if self.improving.stop():
+            return True
         if self._turn is None or self._turn.final:
             return False
         self._turn = interrupted(self._turn)
@@ -201,10 +191,11 @@ class Session:
         return True
 
     def accept(self) -> tuple[str, ...]:
-        """Write the pending edit; the paths that changed.
+        """Write the pending edit; the paths that changed. A better one is looked for no more.
 
         PatchApplyError or WorkspaceError leave the disk unchanged and the edit pending.
         """
+        self.improving.stop()
         try:
             plan = self.edits.accept()
         finally:
@@ -215,6 +206,7 @@ class Session:
 
     def reject(self) -> None:
         """Refuse the pending edit; UsageError if there is none."""
+        self.improving.stop()
         self.edits.reject()
         self._touch()
 
@@ -257,7 +249,7 @@ class Session:
                 self._lost(reason)
             case Late(flight=flight) if flight.dropped and flight in self._flights:
                 await self._line.recycle("the engine did not stop")
-            case Late(flight=flight) if not flight.heard:
+            case Late(flight=flight) if not flight.heard and flight in self._flights:
                 self._fail(flight, f"no answer within {FIRST_EVENT_SECONDS:.0f} s")
                 await self._line.recycle("the engine did not answer")
             case _:
@@ -278,8 +270,7 @@ class Session:
             if not self._resent:
                 self.meter.sent(self._clock.now())
             await self._line.send(self._chain.request(self._conversation.request()))
-            self._unwatch()
-            self._watch = self._line.watch(flight, FIRST_EVENT_SECONDS)
+            self._line.watch(flight, FIRST_EVENT_SECONDS)
 
     async def _connected(self, peer: Peer) -> None:
         # HTTP without stored responses has nothing to continue from, nor to warm up.
@@ -300,7 +291,6 @@ class Session:
 
     def _lost(self, reason: str) -> None:
         flights, self._flights = self._flights, Flights()
-        self._unwatch()
         count = self.link.reconnects + 1
         self._set_link(state="reconnecting", reconnects=count, error=reason)
         for flight in flights:
@@ -311,8 +301,6 @@ class Session:
         flight = self._flights.receive(event)
         if flight is None:
             return
-        if self._shown(flight):
-            self._unwatch()
         code = error_code(event)
         if not self._repaired(code, flight):
             if self._shown(flight) and self._turn is not None:
@@ -373,16 +361,30 @@ class Session:
                 self.edits.finish()
                 if self.edits.error and self._exchange is not None:
                     self._exchange.outcome = f"failed: {self.edits.error}"
+                if turn.target or self.edits.state != "none":
+                    self._improve(turn)
             case "failed" | "interrupted":
                 self.edits.stop(turn.error)
             case _:
                 pass
         self._touch()
 
-    def _unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+    def _improve(self, turn: Turn) -> None:
+        """Check the answer that ``turn`` has, and look for a better one while it has faults."""
+        exchange, peer = self._exchange, self.link.peer
+        if exchange is not None and peer is not None:
+            ask = partial(self._conversation.again, exchange)
+            question = Question(turn.instruction, ask, self.edits.read, peer)
+            self.improving.start(self._line, question, turn, self._improved)
+
+    def _improved(self, best: Candidate) -> None:
+        """Put ``best`` in the place of the turn's own answer."""
+        assert self._turn is not None
+        assert self._exchange is not None
+        self._turn = replace(best.turn, number=self._turn.number, target=self._turn.target)
+        self._exchange.output = best.turn.output
+        if best.edit is not None:
+            self.edits.offer(best.edit)
 
     def _set_link(self, **changes: Any) -> None:
         self.link = replace(self.link, **changes)

@@ -13,10 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from sparkcode.assistant.edit import Plan
 from sparkcode.assistant.edits import Target
+from sparkcode.assistant.judges import reviewed
 from sparkcode.assistant.session import Session
+from sparkcode.assistant.tries import Tries, Try
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.bench.tasks import Task, judge, untouched
+from sparkcode.checks.fault import Fault
 from sparkcode.clock import LoopClock
 from sparkcode.errors import EngineUnreachableError, SparkError
 from sparkcode.link.transport import Dialer
@@ -41,7 +45,11 @@ class Attempt:
     total_seconds: float | None = None
     tokens_per_second: float | None = None
     output_tokens: int = 0
+    """Of all answers."""
     model: str = ""
+    """Of the answer that was applied."""
+    tries: tuple[Try, ...] = ()
+    """The answers that were checked."""
 
     @property
     def untouched(self) -> bool | None:
@@ -49,7 +57,25 @@ class Attempt:
         return untouched(self.task, self.text) if self.applied else None
 
 
-async def attempt(task: Task, dialer: Dialer, model: str) -> Attempt:
+@dataclass(frozen=True, slots=True)
+class OwnCheck:
+    """A judge that knows a task's own check, and looks at what fails it."""
+
+    task: Task
+
+    async def judge(self, plan: Plan, instruction: str) -> tuple[Fault, ...]:
+        return await asyncio.to_thread(self._judge, plan, instruction)
+
+    def _judge(self, plan: Plan, instruction: str) -> tuple[Fault, ...]:
+        text = (plan.after.get(self.task.path) or b"").decode()
+        with tempfile.TemporaryDirectory(prefix="sparkcode-check-") as folder:
+            verdict = judge(self.task, text, Path(folder))
+        if verdict.passed:
+            return ()
+        return (Fault("check", f"its check says {verdict.reason}"), *reviewed(plan, instruction))
+
+
+async def attempt(task: Task, dialer: Dialer, model: str, tries: Tries) -> Attempt:
     """Carry out one task. EngineUnreachableError when there is no engine."""
     with (
         tempfile.TemporaryDirectory(prefix="sparkcode-edit-") as files,
@@ -57,7 +83,7 @@ async def attempt(task: Task, dialer: Dialer, model: str) -> Attempt:
     ):
         workspace = Workspace(Path(files))
         workspace.write_atomic(task.path, task.before.encode())
-        done = await _edit(task, workspace, dialer, model)
+        done = await _edit(task, workspace, dialer, model, tries)
         if not done.applied:
             return done
         text = workspace.read(task.path).text
@@ -65,16 +91,20 @@ async def attempt(task: Task, dialer: Dialer, model: str) -> Attempt:
         return replace(done, text=text, passed=verdict.passed, reason=verdict.reason)
 
 
-async def _edit(task: Task, workspace: Workspace, dialer: Dialer, model: str) -> Attempt:
+async def _edit(
+    task: Task, workspace: Workspace, dialer: Dialer, model: str, tries: Tries
+) -> Attempt:
+    clock = LoopClock()
     session = Session(
-        dialer=dialer, clock=LoopClock(), workspace=workspace, model=model, attempts=1
+        dialer=dialer, clock=clock, workspace=workspace, model=model, attempts=1, tries=tries
     )
     running = asyncio.create_task(session.run())
     try:
+        began = clock.now()
         error = await _turn(task, session)
         if session.link.state == "down":
             raise EngineUnreachableError(session.link.error or error)
-        return _attempt(task, session, error)
+        return _attempt(task, session, error, clock.now() - began)
     finally:
         await session.close()
         await running
@@ -99,10 +129,10 @@ async def _turn(task: Task, session: Session) -> str:
     return ""
 
 
-def _attempt(task: Task, session: Session, error: str) -> Attempt:
+def _attempt(task: Task, session: Session, error: str, seconds: float) -> Attempt:
     stats, turn = session.meter.stats(asyncio.get_running_loop().time()), session.turn
     rate = stats.tokens_per_second
-    usage = turn.usage if turn is not None else None
+    tries = session.improving.shown
     return Attempt(
         task,
         task.before,
@@ -110,10 +140,11 @@ def _attempt(task: Task, session: Session, error: str) -> Attempt:
         passed=False,
         reason=error,
         ttft_seconds=stats.ttft,
-        total_seconds=stats.elapsed,
+        total_seconds=seconds,
         tokens_per_second=stats.turn_rate if rate is None else rate,
-        output_tokens=usage.output_tokens if usage else 0,
+        output_tokens=sum(one.output_tokens for one in tries),
         model=turn.model if turn is not None else "",
+        tries=tries,
     )
 
 
@@ -132,6 +163,7 @@ def summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
         "untouched": sum(known),
         "untouched_of": len(known),
         "per_class": dict(sorted(classes.items())),
+        "tries": sum(len(one.tries) for one in attempts),
         "mean_ttft": _mean(one.ttft_seconds for one in attempts),
         "mean_seconds": _mean(one.total_seconds for one in attempts),
         "mean_tokens_per_second": _mean(one.tokens_per_second for one in attempts),

@@ -124,7 +124,7 @@ def _block(buffer: Buffer) -> FileBlock:
 
 
 async def _ask(job: Job, reach: Reach) -> tuple[Completion, Peer]:
-    from sparkcode.assistant.completion import ask, completion_request
+    from sparkcode.assistant.completion import complete, completion_request
     from sparkcode.clock import LoopClock
 
     request = completion_request(
@@ -139,7 +139,7 @@ async def _ask(job: Job, reach: Reach) -> tuple[Completion, Peer]:
         transport, peer = await dialer.dial()
         try:
             async with asyncio.timeout(job.timeout):
-                return await ask(transport, request, LoopClock()), peer
+                return await complete(transport, request, LoopClock()), peer
         except TimeoutError:
             raise EngineError(f"no whole answer within {job.timeout:g} s") from None
         finally:

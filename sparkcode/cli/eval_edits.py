@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from sparkcode.cli.evaluated import json_option, say
-from sparkcode.cli.exec_output import unified_diff
+from sparkcode.cli.exec_output import try_rows, unified_diff
 from sparkcode.cli.reach import LateDialer, Reach, reaches_engine, settings
+from sparkcode.cli.trying import LargerModel, tries_option
 from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Every answer, as JSON lines."
 )
+@click.option(
+    "--check", is_flag=True, help="Judge every try by the task's own check, as `exec --check`."
+)
 @json_option
+@tries_option
 @reaches_engine
 def edits(
     data: Path | None,
@@ -43,19 +49,21 @@ def edits(
 
     \b
     Each task goes the whole road of `exec --apply`, on a file of its own. Its check runs in a
-    process with limits on time, memory and files. Greedy decoding: the same model gives the same.
+    process with limits on time, memory and files. The first answer is decoded greedily and further
+    ones have fixed seeds: the same model gives the same.
     """
     from sparkcode.bench.tasks import builtin_tasks, read_tasks
 
     tasks = (builtin_tasks() if data is None else read_tasks(data))[:limit]
-    _, reach = settings(api_key, script, **flags)
+    check = flags.pop("check")
+    config, reach = settings(api_key, script, **flags)
     try:
         # Opened before minutes are spent on what it should hold.
         file = None if out is None else out.open("w", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--out {str(out)!r} cannot be written: {error.strerror}") from error
     try:
-        attempts = asyncio.run(_attempts(tasks, reach, file))
+        attempts = asyncio.run(_attempts(tasks, reach, Budget(config.tries, own_check=check), file))
     finally:
         if file is not None:
             file.close()
@@ -63,20 +71,36 @@ def edits(
     return 0
 
 
-async def _attempts(tasks: list[Task], reach: Reach, out: TextIO | None) -> list[Attempt]:
-    from sparkcode.bench.edit_eval import attempt
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What each task may cost."""
 
-    dialer = LateDialer(reach, say)
+    tries: int
+    own_check: bool
+    """Whether the task's check judges every try."""
+
+
+async def _attempts(
+    tasks: list[Task], reach: Reach, budget: Budget, out: TextIO | None
+) -> list[Attempt]:
+    from sparkcode.assistant.judges import Reviewer
+    from sparkcode.assistant.tries import Tries
+    from sparkcode.bench.edit_eval import OwnCheck, attempt
+
+    dialer, larger = LateDialer(reach, say), LargerModel(reach)
     attempts = []
     try:
         for number, task in enumerate(tasks, 1):
-            one = await attempt(task, dialer, reach.asked_model)
+            judge = OwnCheck(task) if budget.own_check else Reviewer()
+            tries = Tries(budget.tries, dialer, judge, larger)
+            one = await attempt(task, dialer, reach.asked_model, tries)
             attempts.append(one)
             say(f"{number} of {len(tasks)}: {task.id}: {one.reason or 'passed'}")
             if out is not None:
                 out.write(json.dumps(_row(one), ensure_ascii=False) + "\n")
                 out.flush()
     finally:
+        await larger.close()
         await dialer.close()
     return attempts
 
@@ -93,6 +117,8 @@ def _row(one: Attempt) -> dict[str, Any]:
         "seconds": one.total_seconds,
         "tokens_per_second": one.tokens_per_second,
         "output_tokens": one.output_tokens,
+        "model": one.model,
+        "tries": try_rows(one.tries),
         "text": one.text,
         "diff": _diff(one),
     }
@@ -119,7 +145,7 @@ def _report(attempts: list[Attempt], as_json: bool) -> None:
     if facts["untouched_of"]:
         total += f"; other lines as they were in {facts['untouched']} of {facts['untouched_of']}"
     click.echo(total)
-    click.echo(", ".join(_means(facts)))
+    click.echo(", ".join([*_means(facts), f"{facts['tries']} answers"]))
 
 
 def _means(facts: dict[str, Any]) -> list[str]:

@@ -21,11 +21,14 @@ import click
 
 from sparkcode.cli.exec_output import Output, Printer, progress
 from sparkcode.cli.reach import LateDialer, Reach, reaches_engine, settings
+from sparkcode.cli.trying import LargerModel, tries_option
 from sparkcode.errors import EngineUnreachableError, SparkError, UsageError
 
 if TYPE_CHECKING:
     from sparkcode.assistant.edits import Edits, Target
     from sparkcode.assistant.session import Session
+    from sparkcode.assistant.tries import Judge
+    from sparkcode.assistant.workspace import Workspace
     from sparkcode.link.transport import Dialer, Peer, Transport
 
 _RANGE: Final = re.compile(r"(?P<path>.+):(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?")
@@ -46,6 +49,10 @@ class Job:
     output: Output
     timeout: float | None
     """Seconds for the whole turn; None for no limit."""
+    tries: int
+    """Answers that may be asked for while there are faults."""
+    check: str | None
+    """A shell command that an edit has to pass."""
 
 
 @click.command("exec")
@@ -62,6 +69,10 @@ class Job:
 @click.option("--anywhere", is_flag=True, help="Let --apply write outside the named lines too.")
 @click.option("--diff", is_flag=True, help="Print nothing but the edit as a unified diff.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--check", metavar="CMD", help="Shell command that the edit must pass, run in a copy of here."
+)
+@tries_option
 @reaches_engine
 @click.option(
     "--timeout",
@@ -83,8 +94,14 @@ def exec_command(
     INSTRUCTION that ends in a question mark is answered, and edits nothing, unless --apply or
     --diff asks for an edit.
 
+    An edit with faults (it does not parse, uses names that nothing defines, drops definitions ...)
+    is asked for again, up to --tries; the best answer is taken. With --check the command decides:
+    each edit is tried in a copy of the current folder, without network where the system allows
+    that, and what a failed check printed goes into the next question.
+
     \b
     sparkcode exec "Add a docstring" -f app.py:10-14 --apply
+    sparkcode exec "Fix the off-by-one" -f app.py:10-14 --apply --check "pytest -q" --tries 8
     sparkcode exec "What does this do?" -f app.py
     """
     from sparkcode.assistant.context import is_question
@@ -97,9 +114,10 @@ def exec_command(
     if not instruction.strip():
         raise UsageError("the instruction is empty; say what to do")
     output: Output = "json" if as_json else "diff" if diff else "text"
-    edits = apply or diff or not is_question(instruction)
-    job = Job(instruction, files, apply, flags.pop("anywhere"), edits, output, timeout)
-    _, reach = settings(api_key, script, **flags)
+    anywhere, check = flags.pop("anywhere"), flags.pop("check")
+    edits = apply or diff or check is not None or not is_question(instruction)
+    config, reach = settings(api_key, script, **flags)
+    job = Job(instruction, files, apply, anywhere, edits, output, timeout, config.tries, check)
     return asyncio.run(_run(job, reach))
 
 
@@ -151,13 +169,14 @@ async def _session(
     """A session whose link is up and whose files are open."""
     from sparkcode.assistant.edits import Edits
     from sparkcode.assistant.session import Session
+    from sparkcode.assistant.tries import Tries
     from sparkcode.assistant.workspace import Workspace
     from sparkcode.clock import LoopClock
 
     workspace = Workspace(Path.cwd())
     # What is wrong with the files is said before an engine is started for them.
     _open_files(Edits(workspace), job.files)
-    dialer = LateDialer(reach, progress)
+    dialer, larger = LateDialer(reach, progress), LargerModel(reach)
     try:
         session = Session(
             dialer=_Dialled(await dialer.dial(), dialer),
@@ -165,6 +184,7 @@ async def _session(
             workspace=workspace,
             model=reach.asked_model,
             attempts=1,
+            tries=Tries(job.tries, dialer, _judge(job, workspace), larger),
         )
         # Not a task group: it would wrap the one-line errors that the program prints.
         task = asyncio.create_task(session.run())
@@ -176,7 +196,15 @@ async def _session(
             await session.close()
             await task
     finally:
+        await larger.close()
         await dialer.close()
+
+
+def _judge(job: Job, workspace: Workspace) -> Judge:
+    from sparkcode.assistant.judges import Reviewer
+    from sparkcode.assistant.trial import CommandJudge
+
+    return Reviewer() if job.check is None else CommandJudge(job.check, workspace.root)
 
 
 def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
@@ -232,6 +260,7 @@ async def _turn(job: Job, session: Session, targets: list[Target]) -> int:
             while session.busy:
                 seen = session.revision
                 printer.show(session.turn)
+                printer.tried(session.improving)
                 await session.changed(seen)
     except TimeoutError:
         session.interrupt()
@@ -239,6 +268,7 @@ async def _turn(job: Job, session: Session, targets: list[Target]) -> int:
         return 1
     turn = await session.wait_turn()
     printer.show(turn)
+    printer.tried(session.improving)
     if turn.phase != "completed":
         printer.failed(turn.error or "interrupted")
         down = session.link.state == "down"
@@ -248,14 +278,18 @@ async def _turn(job: Job, session: Session, targets: list[Target]) -> int:
 
 def _finish(job: Job, session: Session, printer: Printer) -> int:
     error = session.edit_error if session.edit == "failed" else ""
+    error = error or _unchecked(job, session)
     if not error and session.edit == "pending":
         printer.pending(session)
         # Without a named file nothing says where an edit belongs: then it may go anywhere.
-        astray = session.edit_note
+        astray = session.edits.note
         if job.apply and astray and not job.anywhere:
             error = f"{astray}; nothing is written (--anywhere allows it)"
         elif astray:
             printer.note(astray)
+        faults = "; ".join(fault.message for fault in session.improving.faults or ())
+        if faults:
+            printer.note(f"the edit may be wrong: {faults}")
         if not job.apply:
             printer.diff()
         elif not error:
@@ -265,3 +299,13 @@ def _finish(job: Job, session: Session, printer: Printer) -> int:
                 error = str(failure)
     printer.completed(session, error)
     return 1 if error else 0
+
+
+def _unchecked(job: Job, session: Session) -> str:
+    """Why the edit does not count as checked, where a check was asked for; "" if it does."""
+    improving = session.improving
+    if job.check is None or (improving.faults == () and not improving.error):
+        return ""
+    if improving.faults is None or improving.error:
+        return improving.error or "there is no edit to check"
+    return f"no answer passes the check; the best: {improving.faults[0].message}"

@@ -1,6 +1,7 @@
 """What ``sparkcode exec`` prints: text and a unified diff, or JSON lines.
 
-The JSON lines are ``turn.started``, then ``text.delta`` and ``patch.delta`` as they come, perhaps
+The JSON lines are ``turn.started``, then ``text.delta`` and ``patch.delta`` as they come, ``try``
+for each answer that was checked, ``patch.replaced`` when another than the first is taken, perhaps
 ``note`` and ``error``, and last ``turn.completed`` or ``turn.failed``. Times are in seconds.
 """
 
@@ -10,14 +11,16 @@ import asyncio
 import difflib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 if TYPE_CHECKING:
+    from sparkcode.assistant.improving import Improving
     from sparkcode.assistant.meter import StreamStats
     from sparkcode.assistant.session import Session
+    from sparkcode.assistant.tries import Try
     from sparkcode.assistant.turn import Turn
 
 Output = Literal["text", "diff", "json"]
@@ -32,7 +35,10 @@ class Printer:
     def __init__(self, output: Output, turn: Turn) -> None:
         self._output = output
         self._text = 0
-        self._patch = 0
+        self._patch = ""
+        self._tries = 0
+        self._found = ""
+        """What was wrong with the answer that was checked last."""
         self._diffs: dict[str, str] = {}
         """Unified diff of each file that a pending edit changes."""
         self._event("turn.started", schema=SCHEMA, instruction=turn.instruction, target=turn.target)
@@ -47,9 +53,25 @@ class Printer:
             self._event("text.delta", delta=delta)
             if self._output == "text":
                 click.echo(delta, nl=False)
-        if len(turn.patch) > self._patch:
-            self._event("patch.delta", delta=turn.patch[self._patch :])
-            self._patch = len(turn.patch)
+        if turn.patch == self._patch:
+            return
+        if turn.patch.startswith(self._patch):
+            self._event("patch.delta", delta=turn.patch[len(self._patch) :])
+        else:
+            self._event("patch.replaced", patch=turn.patch)
+        self._patch = turn.patch
+
+    def tried(self, improving: Improving) -> None:
+        """Whatever answers were checked since."""
+        shown = improving.shown
+        for one, row in list(zip(shown, try_rows(shown), strict=True))[self._tries :]:
+            self._event("try", **{key: row[key] for key in row if key != "chosen"})
+            found = "; ".join(fault.message for fault in one.faults)
+            if improving.limit > 1 and (found or one.number > 1):
+                same = one.number > 1 and found == self._found
+                progress(f"try {one.number}: {'the same' if same else found or 'no fault'}")
+            self._found = found
+        self._tries = len(shown)
 
     def pending(self, session: Session) -> None:
         """There is an edit that fits: what it changes, before anything is written."""
@@ -97,6 +119,7 @@ class Printer:
             **figures(stats),
             usage=usage(turn),
             files=files,
+            tries=try_rows(session.improving.shown),
         )
 
     def note(self, message: str) -> None:
@@ -134,6 +157,20 @@ def figures(stats: StreamStats) -> dict[str, Any]:
             "tokens_per_second": stats.sim_turn_rate if sim_rate is None else sim_rate,
         },
     }
+
+
+def try_rows(tries: Sequence[Try]) -> list[dict[str, Any]]:
+    """The answers that were checked, oldest first."""
+    return [
+        {
+            "number": one.number,
+            "model": one.model,
+            "faults": [fault.message for fault in one.faults],
+            "output_tokens": one.output_tokens,
+            "chosen": one.chosen,
+        }
+        for one in tries
+    ]
 
 
 def usage(turn: Turn) -> dict[str, int]:

@@ -61,7 +61,7 @@ def reaches_engine(command: Command) -> Command:
     return command
 
 
-def settings(api_key: str, script: str | None, **flags: str | None) -> tuple[Config, Reach]:
+def settings(api_key: str, script: str | None, **flags: Any) -> tuple[Config, Reach]:
     """The configuration and the way to an engine, by flag, environment and file.
 
     UsageError for flags that exclude each other.

@@ -46,8 +46,13 @@ def record(
     return asyncio.run(_record(tape, paths, config.theme, reach, force=force))
 
 
-# Whatever the screen takes, a recording of it takes too.
-record.params.extend(option for option in screen.params if isinstance(option, click.Option))
+# Whatever the screen takes, a recording of it takes too; but further answers come over links that
+# are not on the tape.
+record.params.extend(
+    option
+    for option in screen.params
+    if isinstance(option, click.Option) and option.name != "tries"
+)
 
 
 async def _record(

@@ -17,11 +17,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sparkcode.cli.reach import LateDialer, Reach, reaches_engine, settings
+from sparkcode.cli.trying import LargerModel, tries_option
+from sparkcode.config import Config
 from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +36,9 @@ ESCAPE_MILLISECONDS: Final = 25
 @click.command("screen")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--theme", metavar="NAME", help="Colours; see `sparkcode themes list`.")
+@tries_option
 @reaches_engine
-def screen(paths: tuple[str, ...], api_key: str, script: str | None, **flags: str | None) -> None:
+def screen(paths: tuple[str, ...], api_key: str, script: str | None, **flags: Any) -> None:
     """Open files in the screen; type what to change, watch the edit stream in, accept or reject it.
 
     \b
@@ -43,10 +46,10 @@ def screen(paths: tuple[str, ...], api_key: str, script: str | None, **flags: st
     sparkcode src/app.py tests/test_app.py --theme spark-light
     """
     config, reach = settings(api_key, script, **flags)
-    run_screen(paths, reach=reach, theme=config.theme)
+    run_screen(paths, reach=reach, config=config)
 
 
-def run_screen(paths: Sequence[str], *, reach: Reach, theme: str) -> None:
+def run_screen(paths: Sequence[str], *, reach: Reach, config: Config) -> None:
     """Open ``paths`` in the screen and return when the user leaves it.
 
     UsageError if standard input or output is no terminal, or for an unknown theme; WorkspaceError
@@ -70,29 +73,33 @@ def run_screen(paths: Sequence[str], *, reach: Reach, theme: str) -> None:
     # Imports make much and free nothing: collecting in between costs a fifth of the time to the
     # first frame. The screen collects again once that is painted.
     gc.disable()
-    asyncio.run(_run(paths, reach, theme))
+    asyncio.run(_run(paths, reach, config))
 
 
-async def _run(paths: Sequence[str], reach: Reach, theme: str) -> None:
+async def _run(paths: Sequence[str], reach: Reach, config: Config) -> None:
+    from sparkcode.assistant.judges import Reviewer
     from sparkcode.assistant.session import Session
+    from sparkcode.assistant.tries import Tries
     from sparkcode.assistant.workspace import Workspace
     from sparkcode.clock import LoopClock
     from sparkcode.tui.app import SparkApp
 
-    dialer = LateDialer(reach)
+    dialer, larger = LateDialer(reach), LargerModel(reach)
     session = Session(
         dialer=dialer,
         clock=LoopClock(),
         workspace=Workspace(Path.cwd()),
         model=reach.asked_model,
+        tries=Tries(config.tries, dialer, Reviewer(), larger),
     )
-    app = SparkApp(session, open_paths=paths, theme=theme)
+    app = SparkApp(session, open_paths=paths, theme=config.theme)
     dialer.say = app.say
     try:
         async with left_on_signals(app):
             await app.run_async()
     finally:
         await session.close()
+        await larger.close()
         await dialer.close()
     if app.return_code:
         sys.exit(app.return_code)

@@ -12,6 +12,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from sparkcode.protocol.variants import PromptStyle
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 ChannelKind = Literal["message", "custom_tool_call", "function_call"]
@@ -69,6 +71,8 @@ class GenerateRequest:
     """0 is greedy."""
     top_p: float = 1.0
     seed: int | None = None
+    prompt: PromptStyle = ""
+    """How an edit is put to the model; "" is the engine's own way."""
 
     @property
     def last_user_text(self) -> str:

@@ -19,6 +19,8 @@ MAX_BYTES: Final = 256 << 20
 """Keys and values that are kept for later; the newest cache may be larger by itself."""
 MAX_CACHES: Final = 16
 """Caches that are kept: each is compared with every prompt."""
+MAX_PINS: Final = 2
+"""Heads that are kept: an edit is put to the model in two ways."""
 _STRIDE: Final = 128
 
 
@@ -30,7 +32,7 @@ class PrefixCaches:
         self._max_bytes = max_bytes
         self._idle: list[KVCache] = []
         self._leased: list[KVCache] = []
-        self._pinned: KVCache | None = None
+        self._pinned: list[KVCache] = []
 
     @property
     def nbytes(self) -> int:
@@ -65,13 +67,12 @@ class PrefixCaches:
         self._shrink()
 
     def pin(self, cache: KVCache, length: int) -> None:
-        """Keep the first ``length`` tokens of ``cache`` for good, in place of an earlier pin."""
-        if self._pinned is None or self._pinned.tokens != cache.tokens[:length]:
-            self._pinned = cache.fork(length)
+        """Keep the first ``length`` tokens of ``cache`` for good; the oldest pin makes room."""
+        if all(pinned.tokens != cache.tokens[:length] for pinned in self._pinned):
+            self._pinned = [*self._pinned, cache.fork(length)][-MAX_PINS:]
 
     def _kept(self) -> list[KVCache]:
-        pinned = () if self._pinned is None else (self._pinned,)
-        return [*pinned, *self._idle, *self._leased]
+        return [*self._pinned, *self._idle, *self._leased]
 
     def _shrink(self) -> None:
         del self._idle[:-MAX_CACHES]

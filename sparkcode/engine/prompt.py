@@ -24,6 +24,7 @@ from sparkcode.engine.base import GenerateRequest, Item, Message, ToolCall, Tool
 from sparkcode.engine.examples import EXAMPLES, Example
 from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import FileBlock, split
+from sparkcode.protocol.variants import PromptStyle
 from sparkcode.syntax.lines import Region
 from sparkcode.syntax.outline import context
 
@@ -107,6 +108,13 @@ def edit_task(request: GenerateRequest) -> EditTask | None:
 def style_for(parameters: int) -> Style:
     """The style that does best with a model of that many weights."""
     return "rich" if parameters >= RICH_PARAMETERS else "bare"
+
+
+def style_of(wanted: PromptStyle, own: Style) -> Style:
+    """What a request asks for; ``own`` is the style that does best with the model."""
+    if not wanted:
+        return own
+    return "bare" if wanted == "other" and own == "rich" else "rich"
 
 
 def edit_head(style: Style) -> Prompt:

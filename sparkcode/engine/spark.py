@@ -45,6 +45,7 @@ from sparkcode.engine.prompt import (
     edit_task,
     fence_for,
     style_for,
+    style_of,
 )
 from sparkcode.engine.scheduler import MAX_SEATS, Scheduler, Seat
 from sparkcode.engine.sinks import MessageSink, PatchSink, Sink
@@ -169,10 +170,11 @@ class SparkEngine:
         if task is None:
             ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
             return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
-        ids = self._encode(edit_prompt(task, self._style, self._count))
+        style = style_of(request.prompt, self._style)
+        ids = self._encode(edit_prompt(task, style, self._count))
         region = len(self._model.tokenizer.encode(task.region_text))
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
-        head = len(self._encode(edit_head(self._style)))
+        head = len(self._encode(edit_head(style)))
         return Plan(ids, PatchSink(task), limit, self._original(task), head)
 
     def _completion(self, task: CompletionTask, request: GenerateRequest) -> Plan:

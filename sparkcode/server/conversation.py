@@ -33,6 +33,7 @@ from sparkcode.protocol.events import (
     OutputItem,
     ResponseCreate,
 )
+from sparkcode.protocol.variants import variant_of
 from sparkcode.server.compaction import expand
 
 _ROLES: Final[Mapping[str, Role]] = {
@@ -152,12 +153,15 @@ def generate_request(history: History, create: ResponseCreate) -> GenerateReques
     """What the engine gets. ``history`` has the new items already."""
     instructions = (Message("system", create.instructions),) if create.instructions else ()
     tools = () if create.tool_choice == "none" else _tools(create.tools or ())
+    variant = variant_of(create)
     return GenerateRequest(
         items=(*instructions, *history.items),
         tools=tools,
         max_output_tokens=_at_least(create.max_output_tokens, 1, "max_output_tokens"),
         temperature=_within(create.temperature, 2.0, "temperature", 0.0),
         top_p=_within(create.top_p, 1.0, "top_p", 1.0),
+        seed=variant.seed,
+        prompt=variant.prompt,
     )
 
 

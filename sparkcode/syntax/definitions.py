@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from sparkcode.syntax.grammars import Grammar
 from sparkcode.syntax.lines import Region
 
 if TYPE_CHECKING:
     from tree_sitter import Node
+
+_NAME: Final = re.compile(r"[^\W\d]\w*")
 
 
 def core(node: Node, grammar: Grammar) -> Node:
@@ -47,3 +50,15 @@ def span(node: Node, grammar: Grammar) -> Region:
         before = before.prev_named_sibling
     last = node.end_point.row - int(node.end_point.column == 0 and node.end_point.row > first)
     return Region(first + 1, last + 1)
+
+
+def name_of(node: Node) -> str:
+    """The name that a definition gives, "" for one without."""
+    named = node.child_by_field_name("name") or node.child_by_field_name("declarator")
+    if named is None:
+        for part in node.named_children:
+            named = part.child_by_field_name("name")
+            if named is not None:
+                break
+    found = _NAME.search((named.text or b"").decode(errors="replace")) if named else None
+    return found[0] if found else ""

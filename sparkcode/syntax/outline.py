@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sparkcode.syntax.definitions import core, defines, is_definition, span
+from sparkcode.syntax.definitions import core, defines, is_definition, name_of, span
 from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
 from sparkcode.syntax.lines import Region
 
@@ -132,7 +132,7 @@ def _around(node: Node, grammar: Grammar, region: Region) -> Iterator[Piece]:
     yield from _members(body, grammar, region, "around")
     for member in body.named_children:
         inner = core(member, grammar)
-        if defines(inner, grammar) and _name(inner) == "__init__":
+        if defines(inner, grammar) and name_of(inner) == "__init__":
             lines = span(inner, grammar)
             if not region.first <= lines.first <= region.last:
                 yield from _fields(inner, lines)
@@ -158,7 +158,7 @@ def _piece(node: Node, grammar: Grammar, kind: str) -> Iterator[Piece]:
 
 
 def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[Piece]:
-    body, name = _body(node, grammar), _name(node)
+    body, name = _body(node, grammar), name_of(node)
     shown_as = kind if kind == "around" else "definition"
     members = [] if body is None else [core(child, grammar) for child in body.named_children]
     nested = [member for member in members if defines(member, grammar)]
@@ -169,7 +169,7 @@ def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[
     shown = [_header(node, body, grammar)]
     if nested and kind != "around":
         shown += [_header(m, b, grammar) for m in nested if (b := _body(m, grammar)) is not None]
-    names = frozenset({name, *(_name(member) for member in nested)})
+    names = frozenset({name, *(name_of(member) for member in nested)})
     text = _cut("\n".join(shown), 2 * MAX_PIECE_LINES)
     yield Piece(line, text, names, shown_as, names_in(_text(body)))
 
@@ -200,17 +200,6 @@ def _body(node: Node, grammar: Grammar) -> Node | None:
             if value is not None:
                 return value.child_by_field_name("body")
     return body
-
-
-def _name(node: Node) -> str:
-    named = node.child_by_field_name("name") or node.child_by_field_name("declarator")
-    if named is None:
-        for part in node.named_children:
-            named = part.child_by_field_name("name")
-            if named is not None:
-                break
-    found = _NAME.search(_text(named)) if named is not None else None
-    return found[0] if found else ""
 
 
 def _shown(node: Node, grammar: Grammar, kind: str) -> bool:

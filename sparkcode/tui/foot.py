@@ -73,12 +73,31 @@ def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
 def _edit(session: Session) -> list[Part]:
     label, style = _EDITS[session.edit]
     rows = _files(session.previews, label, style)
-    if session.edit_note:
-        rows.append((f"! {visible(session.edit_note)}", "fair"))
+    if session.edits.note:
+        rows.append((f"! {visible(session.edits.note)}", "fair"))
+    if session.edit in ("pending", "none", "failed"):
+        rows += _tries(session)
     if session.edit_error and session.edit != "rejected":
         way_out = "; n rejects the edit" if session.edit == "pending" else ""
         rows.append((f"✗ {visible(session.edit_error)}{way_out}", "bad"))
     return rows
+
+
+def _tries(session: Session) -> list[Part]:
+    """What the checks said of the answer, and whether another took its place."""
+    improving = session.improving
+    if not improving.shown:
+        return []
+    first, faults = improving.shown[0], improving.faults or ()
+    wrong = visible("; ".join(fault.message for fault in (faults or first.faults)))
+    count, chosen = len(improving.shown), next(one for one in improving.shown if one.chosen)
+    if improving.active and faults:
+        return [(f"↻ {wrong}; asking again ({count} of {improving.limit})", "fair")]
+    if faults:
+        return [(f"! may be wrong: {wrong} (best of {count})", "fair")]
+    if chosen.number > 1:
+        return [(f"✓ answer {chosen.number} of {count}; the first: {wrong}", "muted")]
+    return []
 
 
 def _files(previews: Mapping[str, EditPreview], label: str, style: str) -> list[Part]:

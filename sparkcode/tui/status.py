@@ -15,8 +15,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from sparkcode.assistant.flight import Link
 from sparkcode.assistant.meter import StreamStats
-from sparkcode.assistant.session import Link
 from sparkcode.tui.cells import clip, visible
 
 Part = tuple[str, str]

@@ -7,7 +7,7 @@ import pytest
 from sparkcode.assistant.completion import (
     INSTRUCTIONS,
     Completion,
-    ask,
+    complete,
     completion_request,
     cursor_in,
     inserted,
@@ -116,7 +116,9 @@ def test_an_answer_is_waited_for() -> None:
     async def work() -> None:
         engine = Engine()
         transport, _ = await engine.dial()
-        asked = asyncio.create_task(ask(transport, completion_request(CALC, [], "m"), LoopClock()))
+        asked = asyncio.create_task(
+            complete(transport, completion_request(CALC, [], "m"), LoopClock())
+        )
         frame = await engine.next()
         assert frame["input"][0]["content"][0]["text"].endswith(COMPLETE)
         await engine.answer(text="return x", pieces=3)
@@ -134,7 +136,9 @@ def test_an_answer_that_was_cut_short(reason: str, finish: str | None) -> None:
     async def work() -> None:
         engine = Engine()
         transport, _ = await engine.dial()
-        asked = asyncio.create_task(ask(transport, completion_request(CALC, [], "m"), LoopClock()))
+        asked = asyncio.create_task(
+            complete(transport, completion_request(CALC, [], "m"), LoopClock())
+        )
         await engine.next()
         response_id = await engine.created()
         response = {"id": response_id, "incomplete_details": {"reason": reason}}
@@ -152,7 +156,9 @@ def test_a_link_that_ends_early() -> None:
     async def work() -> None:
         engine = Engine()
         transport, _ = await engine.dial()
-        asked = asyncio.create_task(ask(transport, completion_request(CALC, [], "m"), LoopClock()))
+        asked = asyncio.create_task(
+            complete(transport, completion_request(CALC, [], "m"), LoopClock())
+        )
         await engine.next()
         await engine.cut()
         with pytest.raises(EngineUnreachableError, match="closed the link"):

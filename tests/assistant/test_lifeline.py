@@ -146,12 +146,11 @@ def test_a_link_that_nobody_took_is_closed() -> None:
     virtually(work)
 
 
-def test_a_watch_rings_once_unless_it_is_cancelled() -> None:
+def test_a_watch_rings_once() -> None:
     async def work() -> None:
         async with Lifeline(Wires(Wire()), LoopClock()) as line:
             assert await take(line, 1) == [Up(PEER)]
             flight = Flight(1)
-            line.watch(flight, 5).cancel()
             line.watch(flight, 60)
             assert await take(line, 1) == [Late(flight)]
             assert LoopClock().now() == pytest.approx(60)

@@ -59,7 +59,7 @@ def test_an_edit_streams_is_accepted_and_undone(folder: Path) -> None:
             await engine.send("response.output_item.done", output_index=0, item=done)
             await engine.completed("resp_2", [done])
             await session.wait_turn()
-            assert (session.edit, session.edit_note) == ("pending", "")
+            assert (session.edit, session.edits.note) == ("pending", "")
             assert (folder / "calc.py").read_text() == CALC
             assert session.accept() == ("calc.py",)
             assert (folder / "calc.py").read_text() == FIXED
@@ -164,7 +164,7 @@ def test_an_edit_outside_its_target_is_noted(folder: Path) -> None:
             await engine.answer(patch=PATCH)
             await session.wait_turn()
             assert session.edit == "pending"
-            assert session.edit_note == "the edit changes lines outside calc.py:5-6"
+            assert session.edits.note == "the edit changes lines outside calc.py:5-6"
 
     virtually(work)
 
@@ -179,7 +179,7 @@ def test_an_edit_of_another_file_is_noted(folder: Path) -> None:
             await engine.answer(patch=PATCH)
             await session.wait_turn()
             assert session.edit == "pending"
-            assert session.edit_note == "the edit changes 'calc.py', which is not its target"
+            assert session.edits.note == "the edit changes 'calc.py', which is not its target"
 
     virtually(work)
 

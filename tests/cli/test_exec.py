@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from sparkcode.assistant.meter import StreamStats
@@ -39,6 +40,18 @@ SCRIPT: list[dict[str, Any]] = [
     {
         "match": "Again",
         "patch": patch("-def add(a, b):\n+def add(a, b):\n-    return a - b\n+    return a + b"),
+    },
+    {
+        "match": "(Wrong|Tested)(.|\\n)*(Take care|An earlier answer)",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return a + b"),
+    },
+    {
+        "match": "Wrong",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return undefined"),
+    },
+    {
+        "match": "Tested",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return a * b"),
     },
     {"match": "Misfit", "patch": patch("-nowhere")},
     {"match": "Escape", "patch": patch("-x\n+y", "../victim.py")},
@@ -131,6 +144,7 @@ def test_the_last_json_line_is_a_contract(folder: Path, url: str) -> None:
         "sim",
         "usage",
         "files",
+        "tries",
     ]
     assert (last["type"], last["engine"], last["model"]) == (
         "turn.completed",
@@ -165,8 +179,9 @@ def test_an_edit_that_cannot_be_applied_fails(folder: Path, url: str, name: str)
     assert status == 1
     assert events[-2]["type"] == "error"
     assert all(not row["applied"] for row in events[-1]["files"])
-    assert stderr.startswith("error: ")
-    assert stderr.count("\n") == 1
+    assert stderr.startswith("try 1: ")
+    assert stderr.splitlines()[-1].startswith("error: ")
+    assert stderr.count("\n") == 5
     assert (folder / "calc.py").read_text() == CALC
     assert not victim.exists()
 
@@ -351,3 +366,52 @@ def test_an_answer_in_one_piece_has_the_rate_of_its_turn() -> None:
 )
 def test_unified_diff(before: bytes | None, after: bytes | None, diff: str) -> None:
     assert unified_diff("f", before, after) == diff
+
+
+# --- checks and tries -------------------------------------------------------------------------
+
+
+def test_an_answer_with_faults_is_asked_for_again(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("Wrong", "--url", url, "-f", "calc.py", "--apply", "--json")
+    assert status == 0
+    assert (folder / "calc.py").read_text() == FIXED
+    events = lines(stdout)
+    tries = [event for event in events if event["type"] == "try"]
+    assert tries[0]["faults"] == ["the name 'undefined' is not defined"]
+    assert [row["chosen"] for row in events[-1]["tries"]][:2] == [False, True]
+    (replaced,) = [event for event in events if event["type"] == "patch.replaced"]
+    assert "+    return a + b" in replaced["patch"]
+    assert "try 1: the name 'undefined' is not defined" in stderr
+
+
+def test_one_try_keeps_the_answer_and_says_what_is_wrong(folder: Path, url: str) -> None:
+    args = ("Wrong", "--url", url, "-f", "calc.py", "--apply", "--tries", "1")
+    status, _, stderr = run(*args)
+    assert status == 0
+    assert "undefined" in (folder / "calc.py").read_text()
+    assert "note: the edit may be wrong: the name 'undefined' is not defined" in stderr
+
+
+def test_a_check_decides(folder: Path, url: str) -> None:
+    (folder / "test.sh").write_text("grep -q 'a + b' calc.py || { echo E not added; exit 1; }\n")
+    args = ("Tested", "--url", url, "-f", "calc.py", "--apply", "--check", "sh test.sh")
+    status, _, stderr = run(*args)
+    assert status == 0
+    assert (folder / "calc.py").read_text() == FIXED
+    assert "try 1: the check failed: E not added" in stderr
+
+
+def test_nothing_is_written_when_no_answer_passes_the_check(folder: Path, url: str) -> None:
+    args = ("Add", "--url", url, "-f", "calc.py", "--apply", "--check", "echo E never; false")
+    status, _, stderr = run(*args, "--tries", "2")
+    assert status == 1
+    assert (folder / "calc.py").read_text() == CALC
+    assert stderr.splitlines()[-2] == (
+        "error: no answer passes the check; the best: the check failed: E never"
+    )
+    assert stderr.splitlines()[1] == "try 2: the same"
+
+
+def test_a_number_of_tries_that_is_none(folder: Path) -> None:
+    with pytest.raises(click.UsageError):
+        run("Add", "--tries", "0")

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sparkcode.cli.reach import Reach
 from sparkcode.cli.screen import run_screen
 from sparkcode.cli.themes import themes
+from sparkcode.config import Config
 from sparkcode.errors import UsageError, WorkspaceError
 
 HEAVY = {"numpy", "llvmlite", "websockets", "httpx", "tiktoken", "uvicorn", "gguf"}
@@ -62,8 +63,8 @@ def test_a_bad_theme_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_screen_needs_a_terminal() -> None:
     with pytest.raises(UsageError, match="needs a terminal"):
-        run_screen([], reach=Reach(), theme="spark-dark")
+        run_screen([], reach=Reach(), config=Config())
     with pytest.raises(WorkspaceError, match="does not exist"):
-        run_screen(["no-such-file.py"], reach=Reach(), theme="spark-dark")
+        run_screen(["no-such-file.py"], reach=Reach(), config=Config())
     with pytest.raises(UsageError, match="'modles' is neither a file here nor a command"):
-        run_screen(["modles"], reach=Reach(), theme="spark-dark")
+        run_screen(["modles"], reach=Reach(), config=Config())

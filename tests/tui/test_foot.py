@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sparkcode.assistant.flight import Link
 from sparkcode.assistant.meter import StreamStats
-from sparkcode.assistant.session import Link, Session
+from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.clock import LoopClock
 from sparkcode.link.transport import Peer

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sparkcode.assistant.flight import Link
 from sparkcode.assistant.meter import StreamStats
-from sparkcode.assistant.session import Link
 from sparkcode.link.transport import Peer
 from sparkcode.tui.status import (
     Parts,

@@ -1,0 +1,1 @@
+"""Checks on an edit before it is offered: what is plainly wrong with it, without running it."""
