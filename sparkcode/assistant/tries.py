@@ -173,11 +173,15 @@ class _Improver:
                 group.create_task(self._answer(self._tries.dialer, self._again(number, wrong)))
                 for number in range(first, first + count)
             ]
-        come: list[Candidate] = []
-        for task in asked:
-            come.append(await self._judged(task.result(), task.result().model))
-            if not come[-1].weight:
-                break
+            come: list[Candidate] = []
+            for task in asked:
+                turn = await task
+                come.append(await self._judged(turn, turn.model))
+                if not come[-1].weight:
+                    break
+            # The others are asked to no end.
+            for task in asked:
+                task.cancel()
         return self._better(best, come)
 
     def _again(self, number: int, wrong: str) -> ResponseCreate:

@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from sparkcode.checks.fault import Fault
 
-_TOO_MUCH: Final = (RecursionError, MemoryError, OverflowError)
-"""What the compiler says of a text that is meant to break it."""
+_TOO_MUCH: Final = (RecursionError, MemoryError, OverflowError, SystemError)
+"""What the compiler says of a text that is meant to break it; SystemError is a fault of its own."""
 
 _STYLE: Final = frozenset({"UnusedImport", "UnusedVariable", "UnusedAnnotation"})
 """Findings of pyflakes that are no faults of an edit: the rest of the file may make them so."""

@@ -66,7 +66,7 @@ async def asking(
 
 def in_turn(*answers: Reply | None) -> Callable[[Json], Reply | None]:
     rest = list(answers)
-    return lambda request: rest.pop(0)
+    return lambda request: rest.pop(0) if rest else None
 
 
 def written(folder: Path) -> str:

@@ -14,16 +14,17 @@ import sys
 import threading
 import time
 
-from websockets.sync.server import Server, serve
+from websockets.sync.server import serve
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def leave(server: Server) -> None:
+def leave() -> None:
     sys.stdin.read()
-    server.shutdown()
+    # A shutdown that comes before serve_forever has begun would be missed.
+    os._exit(0)
 
 
 def serve_until(stdin_closes: bool) -> None:
@@ -36,7 +37,7 @@ def serve_until(stdin_closes: bool) -> None:
         print(json.dumps({**line, "pid": os.getpid(), "key": "ignored"}), flush=True)
         print("more output", flush=True)
         if stdin_closes:
-            threading.Thread(target=leave, args=[server]).start()
+            threading.Thread(target=leave).start()
         server.serve_forever()
 
 
