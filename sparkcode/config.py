@@ -49,6 +49,8 @@ class Config:
     """Colours of the screen."""
     tries: int = 4
     """Answers that may be asked for while checks find faults in an edit; 1 keeps the first."""
+    check: str = ""
+    """Shell command that the screen runs on an edit when asked to, such as ``pytest -q``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class Setting:
     origin: str
 
 
-PROJECT_KEYS = ("chip", "pace", "profile", "theme")
-"""What a project's own file may set."""
+PROJECT_KEYS = ("check", "chip", "pace", "profile", "theme")
+"""What a project's own file may set. Its check is run as its tests are: when the user asks for it,
+and with the command on the screen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def test_precedence_flag_environment_project_user(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('colour = "red"', "'colour' is an unknown key; keys are chip, engine"),
+        ('colour = "red"', "'colour' is an unknown key; keys are check, chip"),
         ("theme = 3", "theme = 3 should be a string"),
         ("theme =", "Invalid value"),
         ("\xff", "decode"),

@@ -46,12 +46,12 @@ def record(
     return asyncio.run(_record(tape, paths, config.theme, reach, force=force))
 
 
-# Whatever the screen takes, a recording of it takes too; but further answers come over links that
-# are not on the tape.
+# Whatever the screen takes, a recording of it takes too, but for what is not on the tape: further
+# answers, which come over links of their own, and what a check says.
 record.params.extend(
     option
     for option in screen.params
-    if isinstance(option, click.Option) and option.name != "tries"
+    if isinstance(option, click.Option) and option.name not in ("tries", "check")
 )
 
 

@@ -36,6 +36,7 @@ ESCAPE_MILLISECONDS: Final = 25
 @click.command("screen")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--theme", metavar="NAME", help="Colours; see `sparkcode themes list`.")
+@click.option("--check", metavar="CMD", help="Shell command that Ctrl+T runs on an edit.")
 @tries_option
 @reaches_engine
 def screen(paths: tuple[str, ...], api_key: str, script: str | None, **flags: Any) -> None:
@@ -79,6 +80,7 @@ def run_screen(paths: Sequence[str], *, reach: Reach, config: Config) -> None:
 async def _run(paths: Sequence[str], reach: Reach, config: Config) -> None:
     from sparkcode.assistant.judges import Reviewer
     from sparkcode.assistant.session import Session
+    from sparkcode.assistant.trial import CommandJudge
     from sparkcode.assistant.tries import Tries
     from sparkcode.assistant.workspace import Workspace
     from sparkcode.clock import LoopClock
@@ -92,7 +94,8 @@ async def _run(paths: Sequence[str], reach: Reach, config: Config) -> None:
         model=reach.asked_model,
         tries=Tries(config.tries, dialer, Reviewer(), larger),
     )
-    app = SparkApp(session, open_paths=paths, theme=config.theme)
+    check = CommandJudge(config.check, Path.cwd()) if config.check else None
+    app = SparkApp(session, open_paths=paths, theme=config.theme, check=check)
     dialer.say = app.say
     try:
         async with left_on_signals(app):

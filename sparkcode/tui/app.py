@@ -27,9 +27,11 @@ from sparkcode.assistant.context import is_question
 from sparkcode.assistant.edits import Target
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.session import Session
+from sparkcode.assistant.trial import CommandJudge
 from sparkcode.clock import Clock, LoopClock
 from sparkcode.errors import SparkError
 from sparkcode.syntax.region import enclosing_region
+from sparkcode.tui.checking import Checking
 from sparkcode.tui.gate import Gate
 from sparkcode.tui.history import History
 from sparkcode.tui.keys import KEYS, bindings, key_line
@@ -76,7 +78,9 @@ class SparkApp(App[None]):
         theme: str = DEFAULT_THEME,
         themes: ThemeSet | None = None,
         clock: Clock | None = None,
+        check: CommandJudge | None = None,
     ) -> None:
+        self._check = Checking(check)
         self._themes = load_themes() if themes is None else themes
         chosen = self._themes.get(theme)
         super().__init__(driver_class=_driver_class())
@@ -127,6 +131,7 @@ class SparkApp(App[None]):
         self._stage.progress = line
 
     async def on_unmount(self) -> None:
+        self._check.stop()
         await self.session.close()
 
     def _pump(self) -> None:
@@ -187,8 +192,8 @@ class SparkApp(App[None]):
         match action:
             case "interrupt":
                 return self.session.busy or (self._stage.edit_shown and edit != "pending")
-            case "accept" | "reject":
-                return edit == "pending"
+            case "accept" | "reject" | "check":
+                return edit == "pending" and (action != "check" or self._check.command != "")
             case "undo":
                 return self._undoable > 0 and edit not in ("streaming", "pending")
             case "file":
@@ -218,6 +223,12 @@ class SparkApp(App[None]):
 
     def action_reject(self) -> None:
         self._attempt(self.session.reject)
+
+    def action_check(self) -> None:
+        self._attempt(lambda: self._check.start(self.session.edits.plan(), self._say_checked))
+
+    def _say_checked(self, line: str) -> None:
+        self._stage.notice = line
 
     def action_undo(self) -> None:
         if self._attempt(self.session.undo):

@@ -78,6 +78,16 @@ KEYS: Final = (
     Key("accept", "y", "accept", "accept", "Accept the edit and write it", "Edit", "y"),
     Key("reject", "n", "reject", "reject", "Reject the edit", "Edit", "n"),
     Key("undo", "u", "undo", "undo", "Undo the edit that was accepted last", "Edit", "u"),
+    Key(
+        "check",
+        "ctrl+t",
+        "check",
+        "check",
+        "Run the project's check on the edit, in a copy of the folder",
+        "Edit",
+        "Ctrl+T",
+        priority=True,
+    ),
     Key("hunk_next", "j", "hunk(1)", "", "Next changed place (in the file)", "Edit", "j"),
     Key("hunk_previous", "k", "hunk(-1)", "", "Previous changed place", "Edit", "k"),
     Key(
