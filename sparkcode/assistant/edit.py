@@ -7,7 +7,7 @@ would get.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -140,15 +140,16 @@ class EditStream:
         return preview
 
 
-def strays(preview: EditPreview, region: Region) -> bool:
-    """Whether the edit touches a line outside ``region`` of its file."""
+def strays(preview: EditPreview, regions: Sequence[Region]) -> bool:
+    """Whether the edit touches a line outside ``regions`` of its file."""
     above = 0
     for hunk in preview.hunks:
         for row in preview.rows[max(0, hunk.start - 1) : hunk.stop]:
             above = row.old if row.old is not None else above
-            if row.kind == "-" and not region.first <= above <= region.last:
-                return True
-            if row.kind == "+" and not region.first - 1 <= above <= region.last:
+            # A new line may also stand right before a region.
+            before = int(row.kind == "+")
+            inside = any(each.first - before <= above <= each.last for each in regions)
+            if row.kind != " " and not inside:
                 return True
     return False
 

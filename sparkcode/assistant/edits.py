@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sparkcode.assistant.checkpoints import Checkpoints, replace_all
 from sparkcode.assistant.edit import EditStream, Plan, strays
@@ -22,7 +22,7 @@ from sparkcode.assistant.preview import EditPreview
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.protocol.blocks import FileBlock
-from sparkcode.syntax.lines import Region, line_count
+from sparkcode.syntax.lines import Region, disjoint, line_count
 
 EditState = Literal["none", "streaming", "pending", "accepted", "rejected", "undone", "failed"]
 
@@ -36,6 +36,23 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.region}"
+
+
+PLACES_SHOWN: Final = 3
+"""Regions of a file that are named; of more, only how many there are."""
+
+
+def place(path: str, regions: Sequence[Region]) -> str:
+    """Regions of a file in a few words: ``a.py:1-9, 40-52``."""
+    if len(regions) > PLACES_SHOWN:
+        return f"{path}: {len(regions)} places"
+    return f"{path}:{', '.join(map(str, regions))}"
+
+
+def places(targets: Sequence[Target]) -> str:
+    """What an edit may rewrite, file by file."""
+    files = dict.fromkeys(target.path for target in targets)
+    return "; ".join(place(file, [t.region for t in targets if t.path == file]) for file in files)
 
 
 class Edits:
@@ -67,7 +84,7 @@ class Edits:
         return buffer
 
     def blocks(self, targets: Sequence[Target]) -> list[tuple[FileBlock, int]]:
-        """Every open file as a block with its version, the targets first and with their region.
+        """Every open file as a block with its version, the targets first and with their regions.
 
         They are read again first. A target that is not open is opened; UsageError if its region
         lies outside the file.
@@ -75,16 +92,24 @@ class Edits:
         for path in list(self._buffers):
             self._reread(path)
         found: dict[str, tuple[FileBlock, int]] = {}
-        for target in targets:
-            name = self._workspace.relative(target.path)
+        for name, regions in self._by_file(targets).items():
             buffer = self._buffers.get(name) or self.open(name)
-            check_region(buffer, target.region)
-            region = (target.region.first, target.region.last)
-            found[name] = (FileBlock(name, buffer.text, buffer.language, region), buffer.version)
+            for region in regions:
+                check_region(buffer, region)
+            first, *also = [(each.first, each.last) for each in disjoint(regions)]
+            block = FileBlock(name, buffer.text, buffer.language, first, also=tuple(also))
+            found[name] = (block, buffer.version)
         for name, buffer in self._buffers.items():
             block = FileBlock(name, buffer.text, buffer.language)
             found.setdefault(name, (block, buffer.version))
         return list(found.values())
+
+    def _by_file(self, targets: Sequence[Target]) -> dict[str, list[Region]]:
+        """The regions of each file that has one."""
+        found: dict[str, list[Region]] = {}
+        for target in targets:
+            found.setdefault(self._workspace.relative(target.path), []).append(target.region)
+        return found
 
     def start(self, targets: Sequence[Target]) -> None:
         """A new turn: forget the last one's edit."""
@@ -123,13 +148,13 @@ class Edits:
 
     def _outside(self) -> str:
         """The first place that the edit changes though nobody pointed there."""
-        targets = {self._workspace.relative(target.path): target for target in self._targets}
+        targets = self._by_file(self._targets)
         for path, preview in self.previews.items() if targets else ():
-            target = targets.get(path)
-            if target is None:
+            regions = targets.get(path)
+            if regions is None:
                 return f"the edit changes {path!r}, which is not its target"
-            if strays(preview, target.region):
-                return f"the edit changes lines outside {target}"
+            if strays(preview, regions):
+                return f"the edit changes lines outside {place(path, regions)}"
         return ""
 
     def stop(self, error: str = "") -> None:

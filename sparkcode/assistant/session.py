@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from sparkcode.assistant.context import Conversation, Exchange, history_items, warm_up
-from sparkcode.assistant.edits import Edits, EditState, Target
+from sparkcode.assistant.edits import Edits, EditState, Target, places
 from sparkcode.assistant.flight import (
     DOWN_AFTER,
     FIRST_EVENT_SECONDS,
@@ -165,7 +165,7 @@ class Session:
         self.improving.forget()
         self._exchange = self._conversation.ask(asked, blocks)
         self._past = self.turns
-        turn = begin(len(self._past) + 1, asked, ", ".join(map(str, targets)))
+        turn = begin(len(self._past) + 1, asked, places(targets))
         self._turn = turn
         self._unsent, self._resent = True, False
         self._wake()

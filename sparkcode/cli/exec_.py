@@ -90,7 +90,9 @@ def exec_command(
 ) -> int:
     """Carry out one INSTRUCTION; `-` reads it from stdin.
 
-    The first file with a range is edited, else the first file; the others are context. An
+    Files with a range are edited there and nowhere else. Without any range the first file is, or
+    what the INSTRUCTION says of it: in a file of more than 120 lines the function it names; for
+    "Rename X to Y" the places with that name, also in the other files. Those are context. An
     INSTRUCTION that ends in a question mark is answered, and edits nothing, unless --apply or
     --diff asks for an edit.
 
@@ -102,6 +104,7 @@ def exec_command(
     \b
     sparkcode exec "Add a docstring" -f app.py:10-14 --apply
     sparkcode exec "Fix the off-by-one" -f app.py:10-14 --apply --check "pytest -q" --tries 8
+    sparkcode exec "Rename Stack to Pile everywhere" -f stack.py -f app.py --diff
     sparkcode exec "What does this do?" -f app.py
     """
     from sparkcode.assistant.context import is_question
@@ -191,7 +194,7 @@ async def _session(
         try:
             running.append(session)
             targets = _open_files(session.edits, job.files)
-            yield session, targets if job.edits else []
+            yield session, _aimed(job, session.edits, targets) if job.edits else []
         finally:
             await session.close()
             await task
@@ -230,6 +233,21 @@ def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
     if ranged or not names:
         return ranged
     return [Target(names[0], whole(edits.buffers[names[0]].text))]
+
+
+def _aimed(job: Job, edits: Edits, targets: list[Target]) -> list[Target]:
+    """``targets``, or where the instruction leads when it names no lines; then that is said."""
+    from sparkcode.assistant.aim import aim
+    from sparkcode.assistant.edits import places
+    from sparkcode.syntax.widen import Source
+
+    if not targets or any(_parse(spec)[1] for spec in job.files):
+        return targets
+    sources = {path: Source.of(each.text, each.language) for path, each in edits.buffers.items()}
+    aimed = list(aim(job.instruction, sources, targets[0].path, targets[0].region))
+    if aimed != targets:
+        progress(f"edits {places(aimed)}")
+    return aimed
 
 
 def _parse(spec: str) -> tuple[str, tuple[int, int] | None]:

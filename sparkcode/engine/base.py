@@ -117,6 +117,20 @@ class TokenUsage:
         """Mean accepted length: output tokens a pass, the first left out; None without a pass."""
         return (self.output_tokens - 1) / self.passes if self.passes else None
 
+    def then(self, other: TokenUsage) -> TokenUsage:
+        """The counts of this and of what follows it in the same response.
+
+        The pass that ended the other's prompt brought its first token: it counts here.
+        """
+        return TokenUsage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+            self.passes + 1 + other.passes,
+            self.drafted_tokens + other.drafted_tokens,
+            self.accepted_tokens + other.accepted_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

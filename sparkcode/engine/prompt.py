@@ -16,8 +16,8 @@ or a file brings cannot spell a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sparkcode.engine.base import GenerateRequest, Item, Message, ToolCall, ToolOutput
@@ -25,7 +25,7 @@ from sparkcode.engine.examples import EXAMPLES, Example
 from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import FileBlock, split
 from sparkcode.protocol.variants import PromptStyle
-from sparkcode.syntax.lines import Region
+from sparkcode.syntax.lines import Region, disjoint, line_count
 from sparkcode.syntax.outline import context
 
 CHAT_SYSTEM = "You are a coding assistant in a terminal. Answer briefly and to the point."
@@ -66,7 +66,10 @@ class EditTask:
     """A region to rewrite."""
 
     block: FileBlock
+    """With this region only."""
     instruction: str
+    alone: bool = False
+    """Whether the region says all that the model needs: then the rest of the file is not shown."""
 
     @property
     def region_text(self) -> str:
@@ -80,29 +83,43 @@ class EditTask:
         return self.block.region or (1, 0)
 
 
-def edit_task(request: GenerateRequest) -> EditTask | None:
-    """The edit that the request asks for, or None for a chat turn.
+def edit_tasks(request: GenerateRequest) -> tuple[EditTask, ...]:
+    """The regions that the request asks to rewrite, those of a file in its order; none for chat.
 
-    EngineError ``invalid_prompt`` when the region lies outside its file.
+    EngineError ``invalid_prompt`` when a region lies outside its file, or a file comes in two
+    versions.
     """
     if not request.offers(EDIT_TOOL):
-        return None
+        return ()
     blocks, rest = split(request.last_user_text)
-    marked = [block for block in blocks if block.region is not None]
-    if not marked:
-        return None
-    task = EditTask(marked[0], rest.removeprefix("Instruction:").strip())
-    first, last = task.region
+    instruction = rest.removeprefix("Instruction:").strip()
+    files: dict[str, list[FileBlock]] = {}
+    for block in blocks:
+        if block.region is not None:
+            files.setdefault(block.path, []).append(block)
+    return tuple(
+        EditTask(replace(same[0], region=(region.first, region.last), also=()), instruction)
+        for same in files.values()
+        for region in disjoint(_regions(same))
+    )
+
+
+def _regions(same: Sequence[FileBlock]) -> Iterator[Region]:
+    """The regions of one file's blocks, once they are known to lie in it."""
+    text, path = same[0].text, same[0].path
     # As region_text and the client count: other line separators belong to their line.
-    text = task.block.text
-    count = text.count("\n") + (text != "" and not text.endswith("\n"))
-    # An empty region after the last line is where an insertion goes.
-    if not (1 <= first <= count + 1 and first - 1 <= last <= max(count, first - 1)):
-        raise EngineError(
-            f"edit region {first}-{last} of {task.block.path!r} lies outside its {count} lines",
-            "invalid_prompt",
-        )
-    return task
+    count = line_count(text)
+    for block in same:
+        if block.text != text:
+            raise EngineError(f"{path!r} is marked twice, with two texts", "invalid_prompt")
+        for first, last in block.regions:
+            # An empty region after the last line is where an insertion goes.
+            if not (1 <= first <= count + 1 and first - 1 <= last <= max(count, first - 1)):
+                raise EngineError(
+                    f"edit region {first}-{last} of {path!r} lies outside its {count} lines",
+                    "invalid_prompt",
+                )
+            yield Region(first, last)
 
 
 def style_for(parameters: int) -> Style:
@@ -139,7 +156,7 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     fence = fence_for(task.region_text)
     block = task.block
     rest = ""
-    if style == "rich":
+    if style == "rich" and not task.alone:
         text = block.text.replace("\r\n", "\n")
         region = Region(*task.region)
         rest = context(text, block.language, region, wanted=task.instruction, count=count)

@@ -47,12 +47,19 @@ class PatchSink:
     A region that comes back unchanged is no patch; the answer is then a message that says so. A
     rewrite that was cut short stays an unfinished patch: closing it would delete the lines that
     the model had not reached yet.
+
+    Of an edit in several passes each has a sink that goes on with the patch ``after`` another's;
+    the ``last`` one ends it.
     """
 
-    def __init__(self, task: EditTask) -> None:
+    def __init__(
+        self, task: EditTask, after: PatchSink | None = None, *, last: bool = True
+    ) -> None:
+        block, written = task.block, None if after is None else after._writer
         self._fence = FenceStop(fence_for(task.region_text))
-        self._writer = PatchWriter(task.block.path, task.block.text, task.region)
+        self._writer: PatchWriter = PatchWriter(block.path, block.text, task.region, after=written)
         self._channel = Channel("custom_tool_call", EDIT_TOOL)
+        self._last = last
 
     @property
     def full(self) -> bool:
@@ -64,7 +71,8 @@ class PatchSink:
     def finish(self, *, complete: bool) -> tuple[Channel, str]:
         if not complete:
             return self._channel, ""
-        patch = self._writer.feed(self._fence.finish()) + self._writer.close()
-        if not self._writer.changed:
+        patch = self._writer.feed(self._fence.finish())
+        patch += self._writer.close() if self._last else self._writer.end()
+        if self._last and not self._writer.changed:
             return Channel(), NO_CHANGE
         return self._channel, patch

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sparkcode.config import cache_root
@@ -32,6 +33,7 @@ from sparkcode.engine.fim import (
     completion_prompt,
     completion_task,
 )
+from sparkcode.engine.passes import one_answer, pieces_of, sinks_for
 from sparkcode.engine.prefixes import PrefixCaches
 from sparkcode.engine.prompt import (
     END,
@@ -42,7 +44,7 @@ from sparkcode.engine.prompt import (
     chat_prompt,
     edit_head,
     edit_prompt,
-    edit_task,
+    edit_tasks,
     fence_for,
     style_for,
     style_of,
@@ -54,7 +56,7 @@ from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
 from sparkcode.model.language_model import LanguageModel
 from sparkcode.model.language_model import load as load_model
-from sparkcode.model.sampling import SamplingParams, make_sampler
+from sparkcode.model.sampling import Sampler, SamplingParams, make_sampler
 from sparkcode.model.store import ModelStore, models_folder
 from sparkcode.wafer.profile import Profile
 
@@ -124,8 +126,31 @@ class SparkEngine:
         return EngineInfo("spark", self._name, length, self._profile.name, MAX_SEATS)
 
     def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
-        plan = self._plan(request)
         sampler = make_sampler(SamplingParams(request.temperature, request.top_p, request.seed))
+        tasks = pieces_of(edit_tasks(request))
+        if not tasks:
+            yield from self._answer(self._plan(request), sampler)
+            return
+        begin = partial(self._pass, sinks_for(tasks), request, sampler)
+        yield from one_answer([partial(begin, task) for task in tasks])
+
+    def _pass(
+        self,
+        sinks: Iterator[PatchSink],
+        request: GenerateRequest,
+        sampler: Sampler,
+        task: EditTask,
+        spent: int,
+    ) -> Generator[Step, None, None]:
+        """One pass of an edit whose earlier passes took ``spent`` tokens."""
+        limit = request.max_output_tokens
+        if limit is not None and 0 < limit <= spent:
+            yield Step(0.0, finish_reason="length", usage=TokenUsage())
+            return
+        left = replace(request, max_output_tokens=limit - spent if limit else None)
+        yield from self._answer(self._edit(task, next(sinks), left), sampler)
+
+    def _answer(self, plan: Plan, sampler: Sampler) -> Generator[Step, None, None]:
         seat = self._scheduler.join(self._caches.take(plan.ids))
         cached = len(seat.cache)
         tools = Tools(self._model.tokenizer, self._scheduler, self._profile.cost, self._timer)
@@ -164,18 +189,18 @@ class SparkEngine:
         self._caches.give(seat.cache)
 
     def _plan(self, request: GenerateRequest) -> Plan:
-        task = edit_task(request)
-        if task is None and (completion := completion_task(request)) is not None:
+        if (completion := completion_task(request)) is not None:
             return self._completion(completion, request)
-        if task is None:
-            ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
-            return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
+        ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
+        return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
+
+    def _edit(self, task: EditTask, sink: PatchSink, request: GenerateRequest) -> Plan:
         style = style_of(request.prompt, self._style)
         ids = self._encode(edit_prompt(task, style, self._count))
         region = len(self._model.tokenizer.encode(task.region_text))
         limit = self._limit(ids, request, 2 * region + EDIT_MARGIN_TOKENS)
         head = len(self._encode(edit_head(style)))
-        return Plan(ids, PatchSink(task), limit, self._original(task), head)
+        return Plan(ids, sink, limit, self._original(task), head)
 
     def _completion(self, task: CompletionTask, request: GenerateRequest) -> Plan:
         tokenizer = self._model.tokenizer

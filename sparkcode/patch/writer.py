@@ -10,6 +10,9 @@ cursor. A hunk is begun before its last lines are known, so its leading context 
 the place: three lines, or as many more as it takes for the first match of the context to be the
 right one. At worst the context reaches up to the cursor, where it cannot but match.
 
+**Several regions.** They make one patch when each writer goes on ``after`` the one before it: the
+regions of a file in its order, one file behind the other. What lies between two regions stays.
+
 **Line endings.** ``endings="follow"`` is for a model: it emits ``\\n``, which means the file's own
 ending, and the region's final newline stays as it was. ``endings="exact"`` reproduces any text.
 What apply_patch cannot carry (an ending unlike the file's, a last line without newline, carriage
@@ -50,8 +53,10 @@ class PatchWriter:
 
     ``region`` is the 1-based inclusive range of the lines that are rewritten: ``(1, 0)`` for an
     empty file, ``(n + 1, n)`` to insert before line ``n + 1``. Lines end with ``\\n`` only.
+    ``after`` is the writer of the region before this one, which has ended.
     The concatenated output does not depend on how the text was cut; it is empty when nothing
-    changed. Raises :class:`PatchSyntaxError` for a path that no patch can name.
+    changed. Raises :class:`PatchSyntaxError` for a path that no patch can name, and for a region
+    that lies before the end of the last.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class PatchWriter:
         region: tuple[int, int],
         *,
         endings: Endings = "follow",
+        after: PatchWriter | None = None,
     ) -> None:
         if not path or "\n" in path or path != path.rstrip(WHITESPACE):
             raise PatchSyntaxError(
@@ -78,7 +84,12 @@ class PatchWriter:
         self._at_end = last == len(lines)
         self._bare = self._at_end and bool(lines) and not lines[-1][1] and self._follow
         self._first = first
-        self._hunks = _HunkWriter(path, [text for text, _ in lines], first)
+        before: _HunkWriter | None = None if after is None else after._hunks
+        if before is not None and before.path == path:
+            before.keep_to(first)
+            self._hunks: _HunkWriter = before
+        else:
+            self._hunks = _HunkWriter(path, [text for text, _ in lines], first, before)
         self._aligner = Aligner([self._original_key(*line) for line in lines[first:last]])
         self._partial: list[str] = []
         self._complete: str | None = None
@@ -86,8 +97,8 @@ class PatchWriter:
 
     @property
     def changed(self) -> bool:
-        """Whether the output so far holds any change."""
-        return self._hunks.started
+        """Whether the patch so far holds any change."""
+        return self._hunks.changed
 
     def feed(self, text: str) -> str:
         """The patch text that ``text``, the next piece of the rewritten region, makes certain."""
@@ -105,8 +116,8 @@ class PatchWriter:
             self._stream("".join(self._partial))
         return self._hunks.take()
 
-    def close(self) -> str:
-        """The rest of the patch text, with its end marker; empty when nothing changed."""
+    def end(self) -> str:
+        """The rest of this region's patch text: its rewrite is complete."""
         if self._partial:
             self._end_line("".join(self._partial), self._last_ending())
             self._partial = []
@@ -114,8 +125,13 @@ class PatchWriter:
             complete, self._complete = self._complete, None
             self._end_line(self._without_cr(complete), "")
         self._run(self._aligner.close())
-        self._hunks.close()
         return self._hunks.take()
+
+    def close(self) -> str:
+        """End this region and the patch; empty when nothing changed."""
+        text = self.end()
+        self._hunks.close()
+        return text + self._hunks.take()
 
     def _original_key(self, text: str, ending: str) -> tuple[str, str]:
         return (text, "\n" if self._follow and ending else ending)
@@ -183,17 +199,32 @@ class PatchWriter:
 
 
 class _HunkWriter:
-    """Writes hunks for changes that come in the order of the file."""
+    """Writes the hunks of one file, for changes that come in its order.
 
-    def __init__(self, path: str, lines: Sequence[str], first: int) -> None:
-        self._path = path
+    ``before`` wrote the file before it in the same patch.
+    """
+
+    def __init__(
+        self, path: str, lines: Sequence[str], first: int, before: _HunkWriter | None = None
+    ) -> None:
+        self.path = path
         self._lines = lines
         self._next = first
         self._shown = 0
         self._changed = 0
         self._open = False
-        self.started = False
+        self._started = False
+        self._begun = False
         self._out: list[str] = []
+        if before is not None:
+            before.end_file()
+            self._begun = before.changed
+            self._out.append(before.take())
+
+    @property
+    def changed(self) -> bool:
+        """Whether the patch has begun."""
+        return self._begun or self._started
 
     def take(self) -> str:
         text = "".join(self._out)
@@ -215,6 +246,16 @@ class _HunkWriter:
         if self._open and self._next - self._changed <= AROUND:
             self._show_to(self._next)
 
+    def keep_to(self, index: int) -> None:
+        """All original lines before ``index`` that are still to come stay."""
+        if index < self._next:
+            raise PatchSyntaxError(
+                f"regions of {self.path!r} overlap or are out of order at line {index + 1}"
+            )
+        for each in range(self._next, min(index, self._changed + AROUND)):
+            self.keep(each)
+        self._next = index
+
     def delete(self, index: int) -> None:
         """The original line ``index`` goes."""
         self._begin_change()
@@ -226,11 +267,15 @@ class _HunkWriter:
         self._begin_change()
         self._out.append("+")
 
+    def end_file(self) -> None:
+        """Nothing more of this file changes."""
+        if self._started:
+            self._show_to(min(self._changed + AROUND, len(self._lines)))
+
     def close(self) -> None:
-        if not self.started:
-            return
-        self._show_to(min(self._changed + AROUND, len(self._lines)))
-        self._out.append(f"{END_PATCH}\n")
+        self.end_file()
+        if self.changed:
+            self._out.append(f"{END_PATCH}\n")
 
     def _begin_change(self) -> None:
         if not self._open or self._next - self._changed > 2 * AROUND:
@@ -239,9 +284,11 @@ class _HunkWriter:
         self._changed = self._next
 
     def _begin_hunk(self) -> None:
-        if not self.started:
-            self._out.append(f"{BEGIN_PATCH}\n{UPDATE_FILE}{self._path}\n")
-        self.started = self._open = True
+        if not self.changed:
+            self._out.append(f"{BEGIN_PATCH}\n")
+        if not self._started:
+            self._out.append(f"{UPDATE_FILE}{self.path}\n")
+        self._started = self._open = True
         self._out.append(f"{CONTEXT}\n")
         # The lines shown so far are those the applier has matched: its cursor stands behind them.
         self._shown = self._next - context_length(self._lines[self._shown : self._next])

@@ -1,16 +1,16 @@
 """File blocks: how an open file travels inside a plain-text message.
 
     File: src/calc.py
-    Edit region: lines 4-5
+    Edit region: lines 4-5, 9-12
     ```python
     ...the whole text of the file...
     ```
 
 Any model can read it, and an engine that rewrites regions reads the same lines to know what it may
-change. ``Edit region`` is absent when the file is only context. A file that is to be completed has
-the line ``Cursor: line 4 column 1`` instead. The fence is longer than any run of
-backticks in the text, so no content can close it. A path with characters that could break the line
-is written as a JSON string. A text without a final newline is followed by the line
+change, in one place or several. ``Edit region`` is absent when the file is only context. A file
+that is to be completed has the line ``Cursor: line 4 column 1`` instead. The fence is longer than
+any run of backticks in the text, so no content can close it. A path with characters that could
+break the line is written as a JSON string. A text without a final newline is followed by the line
 ``(no newline at end of file)`` after its closing fence. CRLF endings travel as they are.
 """
 
@@ -42,7 +42,7 @@ class Cursor:
 _NO_NEWLINE = "(no newline at end of file)"
 _HEAD = re.compile(
     r"^File: (?P<path>[^\n]+)\n"
-    r"(?:Edit region: lines (?P<first>\d{1,9})-(?P<last>\d{1,9})\n)?"
+    r"(?:Edit region: lines (?P<regions>\d{1,9}-\d{1,9}(?:, \d{1,9}-\d{1,9})*)\n)?"
     r"(?:Cursor: line (?P<line>\d{1,9}) column (?P<column>\d{1,9})\n)?"
     r"(?P<fence>`{3,})(?P<language>[^`\n]*)\n",
     re.MULTILINE,
@@ -66,6 +66,13 @@ class FileBlock:
     """The lines that an edit may rewrite; None when the file is only context."""
     cursor: Cursor | None = None
     """Where a completion goes; None when none is asked for."""
+    also: tuple[Region, ...] = ()
+    """Further lines that the same edit may rewrite; none without a region."""
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """All lines that an edit may rewrite, as the block names them."""
+        return () if self.region is None else (self.region, *self.also)
 
 
 def render(block: FileBlock) -> str:
@@ -73,7 +80,8 @@ def render(block: FileBlock) -> str:
     longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
     fence = "`" * max(3, longest + 1)
     path = block.path if _PLAIN_PATH.fullmatch(block.path) else json.dumps(block.path)
-    region = "" if block.region is None else "Edit region: lines {}-{}\n".format(*block.region)
+    named = ", ".join(f"{first}-{last}" for first, last in block.regions)
+    region = f"Edit region: lines {named}\n" if named else ""
     cursor = block.cursor
     place = "" if cursor is None else f"Cursor: line {cursor.line} column {cursor.column}\n"
     ends = block.text.endswith("\n") or not block.text
@@ -108,15 +116,21 @@ def _blocks(message: str) -> Iterator[tuple[FileBlock, tuple[int, int]]]:
             start = head.end()
             continue
         text = message[head.end() : close.start()]
-        region = (int(head["first"]), int(head["last"])) if head["first"] else None
+        regions = _regions(head["regions"])
         cursor = Cursor(int(head["line"]), int(head["column"])) if head["line"] else None
         path = head["path"]
         if path.startswith('"'):
             path = _unquote(path)
         text = text.removesuffix("\n") if close["bare"] else text
-        block = FileBlock(path, text, head["language"], region, cursor)
+        region, also = (regions[0], tuple(regions[1:])) if regions else (None, ())
+        block = FileBlock(path, text, head["language"], region, cursor, also)
         yield block, (head.start(), close.end())
         start = close.end()
+
+
+def _regions(named: str | None) -> list[Region]:
+    pairs = (each.split("-") for each in named.split(", ")) if named else ()
+    return [(int(first), int(last)) for first, last in pairs]
 
 
 def _unquote(path: str) -> str:

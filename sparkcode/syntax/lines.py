@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -24,3 +25,15 @@ def line_count(text: str) -> int:
 def whole(text: str) -> Region:
     """The region of all lines."""
     return Region(1, line_count(text))
+
+
+def disjoint(regions: Iterable[Region]) -> tuple[Region, ...]:
+    """``regions`` in order, those that share lines as one."""
+    found: list[Region] = []
+    for region in sorted(regions, key=lambda region: (region.first, region.last)):
+        last = found[-1] if found else None
+        if last is not None and region.first <= last.last:
+            found[-1] = Region(last.first, max(last.last, region.last))
+        elif region != last:
+            found.append(region)
+    return tuple(found)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sparkcode.syntax.definitions import core, defines, is_definition, name_of, span
+from sparkcode.syntax.definitions import core, defines, is_definition, name_of, runs, span
 from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
 from sparkcode.syntax.lines import Region
 
@@ -162,7 +162,7 @@ def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[
     shown_as = kind if kind == "around" else "definition"
     members = [] if body is None else [core(child, grammar) for child in body.named_children]
     nested = [member for member in members if defines(member, grammar)]
-    if body is None or not (nested or _runs(node, grammar)):
+    if body is None or not (nested or runs(node, grammar)):
         # A type without methods is what its fields are.
         yield Piece(line, _indented(node, _cut(_text(node))), frozenset({name}), shown_as)
         return
@@ -172,12 +172,6 @@ def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[
     names = frozenset({name, *(name_of(member) for member in nested)})
     text = _cut("\n".join(shown), 2 * MAX_PIECE_LINES)
     yield Piece(line, text, names, shown_as, names_in(_text(body)))
-
-
-def _runs(node: Node, grammar: Grammar) -> bool:
-    """Whether a definition is a function."""
-    kinds = ("function", "method", "constructor")
-    return node.type in grammar.holders or any(kind in node.type for kind in kinds)
 
 
 def _header(node: Node, body: Node, grammar: Grammar) -> str:

@@ -24,13 +24,11 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from sparkcode.assistant.context import is_question
-from sparkcode.assistant.edits import Target
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.trial import CommandJudge
 from sparkcode.clock import Clock, LoopClock
 from sparkcode.errors import SparkError
-from sparkcode.syntax.region import enclosing_region
 from sparkcode.tui.checking import Checking
 from sparkcode.tui.gate import Gate
 from sparkcode.tui.history import History
@@ -196,10 +194,10 @@ class SparkApp(App[None]):
                 return edit == "pending" and (action != "check" or self._check.command != "")
             case "undo":
                 return self._undoable > 0 and edit not in ("streaming", "pending")
-            case "file":
-                return len(self.panes) > 1
+            case "region":
+                return self.panes.current is not None and self.panes.current.selection is None
             case _:
-                return True
+                return action != "file" or len(self.panes) > 1
 
     def _shortcut(self, key: str) -> str | None:
         """What a key means while the prompt is empty."""
@@ -254,6 +252,10 @@ class SparkApp(App[None]):
     def action_file(self, by: int) -> None:
         self.panes.step(by)
 
+    def action_region(self) -> None:
+        self._stage.aiming.step(self._stage.asked)
+        self._pump()
+
     def action_page(self, by: int) -> None:
         (self._stage.buffer if self._stage.buffer.has_focus else self._stage.transcript).page(by)
 
@@ -300,12 +302,12 @@ class SparkApp(App[None]):
     def _send(self, instruction: str) -> None:
         pane = self.panes.current
         try:
-            target = None
+            targets = []
             known = pane is not None and pane.path in self.session.buffers
-            if pane is not None and known and not is_question(instruction):
-                target = Target(pane.path, pane.region(enclosing_region))
+            if known and not is_question(instruction):
+                targets = list(self._stage.aiming.targets(instruction))
             self._stage.leave_turn(self._clock.now())
-            self.session.submit(instruction, target)
+            self.session.submit(instruction, targets[0] if targets else None, also=targets[1:])
         except SparkError as error:
             self._stage.notice = str(error)
             return

@@ -1,4 +1,4 @@
-"""The open files: which one is shown, where its cursor is, and what an instruction would edit.
+"""The open files: which one is shown, where its cursor is, and where the user points with it.
 
 Everything a widget would have to remember about a file lives here, so that widgets hold nothing but
 scroll positions and caches. Lines are counted from 0 here and from 1 in a region.
@@ -27,6 +27,8 @@ class Pane:
         self.lines: Sequence[str] = ()
         self.cursor = 0
         self.anchor: int | None = None
+        self.chosen: Region | None = None
+        """What is to be edited whatever the instruction says, until the cursor moves."""
         self.scroll_y = 0
         self.marks: frozenset[int] = frozenset()
         """1-based lines that the last accepted edit wrote."""
@@ -39,7 +41,7 @@ class Pane:
         self.text, self.language, self.version = buffer.text, buffer.language, buffer.version
         self.lines = lines_of(buffer.text)
         self.cursor = min(self.cursor, self.last)
-        self.anchor = None
+        self.anchor = self.chosen = None
         self.marks = frozenset()
         return True
 
@@ -55,6 +57,7 @@ class Pane:
         elif not select:
             self.anchor = None
         self.cursor = max(0, min(line, self.last))
+        self.chosen = None
 
     @property
     def selection(self) -> Region | None:
@@ -64,22 +67,19 @@ class Pane:
         first, last = sorted((self.anchor, self.cursor))
         return Region(first + 1, last + 1)
 
+    @property
+    def pointing(self) -> object:
+        """Where the user points, to be compared."""
+        return self.path, self.version, self.cursor, self.anchor, self.chosen
+
     def region(self, find: Finder) -> Region:
-        """What an instruction would edit: the selection, else the definition around the cursor."""
+        """Where the user points: the selected lines, else the definition around the cursor."""
         if (selected := self.selection) is not None:
             return selected
         key = (self.version, self.cursor)
         if self._enclosing is None or self._enclosing[0] != key:
             self._enclosing = (key, find(self.text, self.language, self.cursor + 1))
         return self._enclosing[1]
-
-    @property
-    def known_region(self) -> Region | None:
-        """The region as far as it is known without looking for it."""
-        if self.anchor is not None:
-            return self.selection
-        found = self._enclosing
-        return found[1] if found and found[0] == (self.version, self.cursor) else None
 
     def landed(self, rows: Iterable[DiffRow]) -> None:
         """Mark the lines of an accepted edit and put the cursor on the first of them."""

@@ -15,8 +15,7 @@ from sparkcode import __version__
 from sparkcode.assistant.context import is_question
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.session import Session
-from sparkcode.syntax.lines import Region
-from sparkcode.syntax.region import enclosing_region
+from sparkcode.tui.aiming import Aiming, Targets, label
 from sparkcode.tui.cells import visible
 from sparkcode.tui.foot import Leaving, foot, leaving, settled
 from sparkcode.tui.history import History
@@ -58,6 +57,7 @@ class Stage:
     ) -> None:
         self.session = session
         self.panes = panes
+        self.aiming = Aiming(panes)
         self.notice = ""
         """One line for the user, below the newest turn."""
         self.progress = ""
@@ -75,7 +75,7 @@ class Stage:
         self._left_turn = 0
         self._marked_at = float("-inf")
         self._hud_at = float("-inf")
-        self._resting: tuple[str, int, int] | None = None
+        self._resting: object = None
         self._tab: Pane | None = None
         self._foot: Sequence[Part] = ()
         self._foot_state: object = None
@@ -104,7 +104,7 @@ class Stage:
             self._choose_pane()
         due = now - self._hud_at >= HUD_SECONDS
         pane = self.panes.current
-        state = (pane, pane and (pane.version, pane.cursor, pane.anchor), self._left_turn, width)
+        state = (pane, pane and pane.pointing, self._left_turn, width)
         if moved or due or state != self._file_state or self.buffer.unfinished:
             self._file_state = state
             self._paint_file(width, settled=due)
@@ -159,6 +159,11 @@ class Stage:
         unfinished = session.edit in ("none", "failed") and bool(session.previews)
         return unfinished and session.turn is not None and session.turn.number != self._left_turn
 
+    @property
+    def asked(self) -> str:
+        """The instruction so far; a question leads nowhere."""
+        return "" if is_question(self.prompt.text) else self.prompt.text
+
     def leave_edit(self) -> None:
         """Show the bare file again instead of an unfinished edit."""
         if self.session.turn is not None:
@@ -193,8 +198,8 @@ class Stage:
         if pane is None:
             self.prompt.entitle("ask")
             return
-        region = self._region(pane, settled=settled)
-        where = pane.path if region is None else f"{pane.path}:{region}"
+        targets = self._targets(pane, self.asked, settled=settled)
+        where = label(targets) if targets else pane.path
         verb = "ask about" if is_question(self.prompt.text) else "edit"
         self.prompt.entitle(f"{verb} {visible(where)}")
         preview = self.session.previews.get(pane.path)
@@ -203,7 +208,8 @@ class Stage:
             rows, hunks = preview.rows, preview.hunks
             self.buffer.show_edit(pane, rows, hunks, focus=preview.focus, live=live)
         else:
-            self.buffer.show(pane, region)
+            here = [each.region for each in targets or () if each.path == pane.path]
+            self.buffer.show(pane, here)
         if settled or pane is not self._tab:
             self._tab = pane
             notes = [self._note(path) for path in self.panes.paths]
@@ -213,10 +219,10 @@ class Stage:
         preview = self.session.previews.get(path)
         return counts(preview) if preview is not None and self.edit_shown else ""
 
-    def _region(self, pane: Pane, *, settled: bool) -> Region | None:
+    def _targets(self, pane: Pane, instruction: str, *, settled: bool) -> Targets | None:
         """What an instruction would edit; in a long file only once the cursor rests."""
-        here = (pane.path, pane.version, pane.cursor)
+        here = pane.pointing
         rests, self._resting = here == self._resting, here
         if len(pane.lines) <= EAGER_LINES or (rests and settled):
-            return pane.region(enclosing_region)
-        return pane.known_region
+            return self.aiming.targets(instruction)
+        return self.aiming.known(instruction)

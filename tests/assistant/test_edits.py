@@ -109,7 +109,7 @@ def test_an_edit_that_leaves_its_region(lines: str, region: tuple[int, int], out
         assert kind in " +-"
         preview.feed(Line("+" if kind == "+" else "-" if kind == "-" else " ", line[1:]))
     preview.feed(ChunkEnd(False))
-    assert strays(preview, Region(*region)) is outside
+    assert strays(preview, [Region(*region)]) is outside
 
 
 @pytest.fixture
@@ -184,3 +184,29 @@ def test_a_failed_turn_fails_its_edit(edits: Edits) -> None:
     edits.feed("*** Begin")
     edits.stop("the link was lost")
     assert (edits.state, edits.error) == ("failed", "the link was lost")
+
+
+def test_several_regions_of_a_file_travel_in_one_block(edits: Edits, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1\n2\n3\n4\n5\n")
+    regions = [(4, 4), (1, 2), (2, 2)]
+    targets = [Target("./a.py", Region(*each)) for each in regions] + [Target("b.py", Region(1, 1))]
+    assert [block for block, _ in edits.blocks(targets)] == [
+        FileBlock("a.py", "1\n2\n3\n4\n5\n", "python", (1, 2), also=((4, 4),)),
+        FileBlock("b.py", "b\n", "python", (1, 1)),
+    ]
+    with pytest.raises(UsageError, match="lines 6-7 lie outside"):
+        edits.blocks([targets[0], Target("a.py", Region(6, 7))])
+
+
+@pytest.mark.parametrize(
+    ("line", "note"), [("2", ""), ("4", ""), ("3", "the edit changes lines outside a.py:1-2, 4-4")]
+)
+def test_an_edit_between_its_regions_is_noted(
+    edits: Edits, tmp_path: Path, line: str, note: str
+) -> None:
+    (tmp_path / "a.py").write_text("1\n2\n3\n4\n5\n")
+    edits.open("a.py")
+    edits.start([Target("a.py", Region(1, 2)), Target("a.py", Region(4, 4))])
+    edits.feed(f"*** Begin Patch\n*** Update File: a.py\n@@\n-{line}\n+x\n*** End Patch")
+    edits.finish()
+    assert (edits.state, edits.note) == ("pending", note)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparkcode.bench.workload import Edit, builtin_edits, parse_edits, read_edits
-from sparkcode.engine.prompt import edit_task
+from sparkcode.engine.prompt import edit_tasks
 from sparkcode.errors import WorkspaceError
 
 
@@ -14,8 +14,7 @@ def test_each_built_in_edit_marks_a_region_of_its_file() -> None:
     assert len(edits) >= 6
     assert len({edit.id for edit in edits}) == len(edits)
     for edit in edits:
-        task = edit_task(edit.request())
-        assert task is not None
+        (task,) = edit_tasks(edit.request())
         assert task.instruction == edit.instruction
         assert task.region_text.strip()
 

@@ -61,6 +61,16 @@ SCRIPT: list[dict[str, Any]] = [
     {"match": "(?s)File: calc.py.*File: notes.md.*two files", "reply": "both"},
     {"match": "Edit region(.|\\n)*Why\\?", "reply": "edit"},
     {"match": "File: calc.py(.|\\n)*Why\\?", "reply": "answer"},
+    {
+        "match": "(?s)File: calc.py\nEdit region: lines 1-6\n.*File: use.py\nEdit region: lines 3-3"
+        "\n.*File: other.py\n```.*Instruction: Rename add",
+        "patch": patch("-def add(a, b):\n+def plus(a, b):").replace(
+            "*** End Patch\n",
+            "*** Update File: use.py\n@@\n-print(calc.add(1, 2))\n+print(calc.plus(1, 2))\n"
+            "*** End Patch\n",
+        ),
+    },
+    {"match": "Edit region: lines 3-4\n(.|\n)*Name f1", "reply": "narrowed"},
     {"match": "", "reply": "It is a \x1b[31mcalculator."},
 ]
 
@@ -110,6 +120,26 @@ def test_an_edit_is_shown_and_not_written(folder: Path, url: str, flags: list[st
     status, stdout, stderr = run("Add", "--url", url, "-f", "calc.py:1-2", *flags)
     assert (status, stdout, stderr) == (0, DIFF, "not applied: calc.py (+1 -1)\n")
     assert (folder / "calc.py").read_text() == CALC
+
+
+def test_a_rename_edits_every_given_file_with_the_name(folder: Path, url: str) -> None:
+    (folder / "use.py").write_text("import calc\n\nprint(calc.add(1, 2))\n")
+    (folder / "other.py").write_text("pass\n")
+    files = [each for name in ("calc.py", "other.py", "use.py") for each in ("-f", name)]
+    status, _, stderr = run("Rename add to plus", "--url", url, *files, "--apply")
+    assert (status, stderr.splitlines()[0]) == (0, "edits calc.py:1-6; use.py:3-3")
+    assert (folder / "calc.py").read_text() == CALC.replace("add", "plus")
+    assert "calc.plus(1, 2)" in (folder / "use.py").read_text()
+
+
+def test_a_long_file_is_narrowed_to_what_is_named_and_a_range_is_not(
+    folder: Path, url: str
+) -> None:
+    (folder / "long.py").write_text("x = 0\n\ndef f1():\n    pass\n" + "\n" * 200)
+    found = run("Name f1() well", "--url", url, "-f", "long.py", "--tries", "1")
+    assert found == (0, "narrowed\n", "edits long.py:3-4\n")
+    whole = run("Name f1() well", "--url", url, "-f", "long.py:1-204", "--tries", "1")
+    assert whole == (0, "narrowed\n", "")
 
 
 def test_diff_prints_nothing_else(folder: Path, url: str) -> None:

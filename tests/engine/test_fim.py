@@ -15,7 +15,7 @@ from sparkcode.engine.fim import (
     near_start,
     spoken_again,
 )
-from sparkcode.engine.prompt import Control, Prompt, edit_task
+from sparkcode.engine.prompt import Control, Prompt, edit_tasks
 from sparkcode.engine.spark import SparkEngine
 from sparkcode.errors import EngineError
 from sparkcode.model.language_model import LanguageModel, load
@@ -76,8 +76,8 @@ def test_a_line_may_be_asked_for() -> None:
 
 def test_without_a_cursor_it_is_none_and_an_edit_stays_one() -> None:
     assert completion_task(request(None)) is None
-    assert edit_task(request(Cursor(2, 5), region=(1, 2))) is not None
-    assert edit_task(request(Cursor(2, 5))) is None
+    assert edit_tasks(request(Cursor(2, 5), region=(1, 2)))
+    assert edit_tasks(request(Cursor(2, 5))) == ()
 
 
 @pytest.mark.parametrize(

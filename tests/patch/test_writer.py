@@ -65,6 +65,82 @@ def regions(draw: st.DrawFn) -> tuple[str, tuple[int, int], list[str], list[str]
     return original, (first, last), pieces, [text]
 
 
+Rewrites = list[tuple[tuple[int, int], str]]
+"""Regions of a file, in its order, and the new text of each."""
+
+
+@st.composite
+def several_regions(draw: st.DrawFn) -> tuple[str, Rewrites]:
+    # Without CR: one region's rewrite may change which ending is the file's usual one.
+    original = draw(texts).replace("\r", "")
+    count = original.count("\n") + (not original.endswith("\n") and original != "")
+    cuts = draw(st.lists(st.integers(0, count), min_size=2, max_size=6).map(sorted))
+    lines = original.split("\n")
+    found = []
+    for first, last in zip(cuts[::2], cuts[1::2], strict=False):
+        new = lines[first:last] if draw(st.booleans()) else []
+        text = "".join(f"{line}\n" for line in new) + "".join(draw(rewrites))
+        found.append(((first + 1, last), text))
+    return original, found
+
+
+def one_by_one(original: str, rewritten: Rewrites, endings: Endings) -> str:
+    """Each region by a patch of its own, from the last to the first."""
+    for region, text in reversed(rewritten):
+        original = patched(original, stream(original, region, [text], endings))
+    return original
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(several_regions(), min_size=1, max_size=3), st.sampled_from(["follow", "exact"]))
+@example([("a\n", [((1, 1), "b\n"), ((2, 1), "c\n")])], "follow")
+@example([("a\nb\n", [((1, 1), "b\n"), ((2, 2), "b\n")]), ("x\n", [((1, 1), "y\n")])], "follow")
+def test_several_regions_and_files_make_one_patch(
+    files: list[tuple[str, Rewrites]], endings: Endings
+) -> None:
+    writer, patch = None, ""
+    for at, (original, rewritten) in enumerate(files):
+        for region, text in rewritten:
+            if writer is not None:
+                patch += writer.end()
+            writer = PatchWriter(f"f{at}", original, region, endings=endings, after=writer)
+            patch += writer.feed(text)
+    assert writer is not None
+    patch += writer.close()
+    assert writer.changed == bool(patch)
+    expected = {
+        f"f{at}": one_by_one(original, rewritten, endings)
+        for at, (original, rewritten) in enumerate(files)
+    }
+    changed = {path for at, (text, _) in enumerate(files) if expected[path := f"f{at}"] != text}
+    sections = parse(patch).files if patch else []
+    assert {section.path for section in sections} >= changed
+    for section in sections:
+        original = files[int(section.path[1:])][0]
+        after = apply_update(original, section.chunks, final_newline="keep")
+        assert after == expected[section.path]
+
+
+def test_regions_of_a_file_come_in_its_order() -> None:
+    first = PatchWriter("f", "a\nb\nc\n", (2, 2))
+    first.feed("B\n")
+    first.end()
+    with pytest.raises(PatchSyntaxError, match="'f' overlap or are out of order at line 2"):
+        PatchWriter("f", "a\nb\nc\n", (2, 3), after=first)
+
+
+def test_near_changes_of_two_regions_share_a_hunk() -> None:
+    text = "".join(f"{each}\n" for each in range(9))
+    first = PatchWriter("f", text, (2, 2))
+    patch = first.feed("one\n") + first.end()
+    second = PatchWriter("f", text, (6, 6), after=first)
+    patch += second.feed("five\n") + second.close()
+    assert patch == (
+        "*** Begin Patch\n*** Update File: f\n@@\n 0\n+one\n-1\n 2\n 3\n 4\n+five\n-5\n"
+        " 6\n 7\n 8\n*** End Patch\n"
+    )
+
+
 @settings(max_examples=300, deadline=None)
 @given(regions(), st.sampled_from(["follow", "exact"]))
 def test_the_patch_does_not_depend_on_how_the_rewrite_was_cut(

@@ -21,13 +21,20 @@ PATHS = st.text(st.characters(codec="utf-8"), min_size=1) | st.sampled_from(
         "Cursor: line 1 column 1",
     ]
 )
+REGIONS = st.tuples(st.integers(1, 999), st.integers(0, 999))
 BLOCKS = st.builds(
     FileBlock,
     path=PATHS,
     text=TEXTS,
     language=st.sampled_from(["", "python", "c++"]),
-    region=st.none() | st.tuples(st.integers(1, 999), st.integers(1, 999)),
+    region=st.none() | REGIONS,
     cursor=st.none() | st.builds(Cursor, st.integers(1, 999), st.integers(1, 999)),
+) | st.builds(
+    FileBlock,
+    path=PATHS,
+    text=TEXTS,
+    region=REGIONS,
+    also=st.lists(REGIONS, max_size=3).map(tuple),
 )
 
 
@@ -36,6 +43,14 @@ def test_a_block_as_it_travels() -> None:
         "File: src/calc.py\nEdit region: lines 1-2\n```python\n"
         "def add(a, b):\n    return a - b\n```\n"
     )
+
+
+def test_several_regions_travel_in_one_block() -> None:
+    block = FileBlock("a.py", "x\ny\nz\n", "python", (1, 1), also=((3, 3), (4, 3)))
+    assert render(block).startswith("File: a.py\nEdit region: lines 1-1, 3-3, 4-3\n```python\n")
+    assert parse(render(block)) == [block]
+    assert block.regions == ((1, 1), (3, 3), (4, 3))
+    assert FileBlock("a.py", "x\n").regions == ()
 
 
 def test_a_cursor_travels_beside_the_path() -> None:
@@ -69,6 +84,7 @@ def test_what_is_no_block_is_text() -> None:
         "File: a.py\nno fence",
         "File: a.py\n```\nnever closed",
         "File: a.py\nCursor: line x column 1\n```\nx\n```\n",
+        "File: a.py\nEdit region: lines 1-2,3-4\n```\nx\n```\n",
         " File: a.py\n```\nx\n```\n",
     ):
         assert split(text) == ([], text.strip())

@@ -1,8 +1,9 @@
 """The open file: code with a gutter, and the edit of it while it streams.
 
-Without an edit the rows are the file's lines, with a cursor line and the region that an instruction
-would rewrite. With one they are the rows of its preview, in place: added rows carry ``+``, removed
-ones ``-``, and the row that grows ends in a caret. Signs and bars say what colours say.
+Without an edit the rows are the file's lines, with a cursor line and the regions that an
+instruction would rewrite. With one they are the rows of its preview, in place: added rows carry
+``+``, removed ones ``-``, and the row that grows ends in a caret. Signs and bars say what colours
+say.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class BufferView(LineView, can_focus=True):
         self._caret = -1
         self._digits = 3
         self._gap = Gap()
-        self._region: Region | None = None
+        self._regions: Sequence[Region] = ()
         self._shift = 0
         self._added: dict[int, tuple[str, bool, Line]] = {}
         self._dragging = False
@@ -84,11 +85,11 @@ class BufferView(LineView, can_focus=True):
         """Whether lines in the window still wait for their colours."""
         return not self._colours.reached(self._last_line())
 
-    def show(self, pane: Pane, region: Region | None) -> None:
-        """The file of ``pane``; ``region`` is what an instruction would rewrite."""
+    def show(self, pane: Pane, regions: Sequence[Region]) -> None:
+        """The file of ``pane``; ``regions`` are what an instruction would rewrite."""
         self._take(pane)
         was_editing, self._rows, self._hunks, self._caret = self.editing, None, (), -1
-        self._region = region
+        self._regions = regions
         if was_editing:
             self._added.clear()
         self._fit_numbers()
@@ -112,7 +113,7 @@ class BufferView(LineView, can_focus=True):
         if not self.editing:
             self.following = True
             self._added.clear()
-        self._rows, self._hunks, self._region = rows, hunks, None
+        self._rows, self._hunks, self._regions = rows, hunks, ()
         self._caret = focus if live and focus < len(rows) and rows[focus].kind == "+" else -1
         if live and self.following and focus < len(rows):
             self._gap.follow(rows, focus, page=self.height)
@@ -203,17 +204,18 @@ class BufferView(LineView, can_focus=True):
             return "added_ground" if row.kind == "+" else "removed_ground"
         if self._at_cursor(y) and self.has_focus:
             return "cursor_ground"
-        region = self._region
-        if region is not None and region.first <= y + 1 <= region.last:
+        if self._marked(y):
             return "region_ground"
         return "ground"
+
+    def _marked(self, y: int) -> bool:
+        """Whether an instruction would rewrite the line."""
+        return any(region.first <= y + 1 <= region.last for region in self._regions)
 
     def _gutter(self, y: int, row: DiffRow, ground: Style) -> list[Segment]:
         paint = self.paint
         number = row.old if row.kind == "-" else row.new
-        region = self._region
-        inside = region is not None and region.first <= y + 1 <= region.last
-        bar = "▶" if self._at_cursor(y) else "▌" if inside else " "
+        bar = "▶" if self._at_cursor(y) else "▌" if self._marked(y) else " "
         sign: str = row.kind
         ink = {"+": paint.added, "-": paint.removed}.get(sign, paint.good)
         if not self.editing and row.new in self._pane.marks:
@@ -333,7 +335,8 @@ class BufferView(LineView, can_focus=True):
 
     def _move(self, line: int, *, select: bool) -> None:
         self._pane.move(line, select=select)
-        self._region = self._pane.selection
+        selected = self._pane.selection
+        self._regions = () if selected is None else (selected,)
         self._reveal_cursor()
         self.repaint()
 
