@@ -139,7 +139,7 @@ def test_a_long_file_is_narrowed_to_what_is_named_and_a_range_is_not(
     found = run("Name f1() well", "--url", url, "-f", "long.py", "--tries", "1")
     assert found == (0, "narrowed\n", "edits long.py:3-4\n")
     whole = run("Name f1() well", "--url", url, "-f", "long.py:1-204", "--tries", "1")
-    assert whole == (0, "narrowed\n", "")
+    assert (whole[0], whole[2]) == (0, "")
 
 
 def test_diff_prints_nothing_else(folder: Path, url: str) -> None:
