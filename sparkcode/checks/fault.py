@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal[
-    "none", "check", "syntax", "undefined", "dropped", "form", "lint", "wording", "unchanged"
+    "none",
+    "check",
+    "syntax",
+    "undefined",
+    "dropped",
+    "form",
+    "lint",
+    "wider",
+    "wording",
+    "unchanged",
 ]
 """``none`` is an answer without an edit that could be applied, ``check`` a check of the user's that
-failed, ``wording`` a name of the instruction that the edit does not have."""
+failed, ``wider`` more than was asked for, ``wording`` a name of the instruction that the edit does
+not have."""
 
 _WEIGHTS: Final[dict[Kind, int]] = {
     "none": 100,
@@ -21,6 +31,7 @@ _WEIGHTS: Final[dict[Kind, int]] = {
     "dropped": 10,
     "form": 5,
     "lint": 5,
+    "wider": 5,
     "wording": 2,
 }
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from sparkcode.checks import css, python, script, wording
+from sparkcode.checks import css, python, rename, script, wording
 from sparkcode.checks.fault import Fault
 from sparkcode.syntax.definitions import defines, name_of
 from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
@@ -61,6 +61,7 @@ def _review(before: str, after: str, language: str, instruction: str) -> Iterato
     yield from _indentation(before, after)
     if not broken and language in _LINTS:
         yield from _LINTS[language](before, after, instruction)
+    yield from rename.faults(before, after, instruction)
     yield from wording.faults(before, after, language, instruction)
 
 

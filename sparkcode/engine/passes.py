@@ -28,11 +28,11 @@ def pieces_of(tasks: Iterable[EditTask]) -> tuple[EditTask, ...]:
     """``tasks`` with the long ones in pieces, in order.
 
     A rename leaves out each piece without the name, unless none has it. One that asks for nothing
-    else is said so that it fits any piece, and needs no other: of ten renames in the standard
-    library the 1.5B then does nine without a wrong line of code, else two.
+    else is said so that it fits any piece, and needs nothing of the rest of the file: of ten
+    renames in the standard library the 1.5B then does nine without a wrong line of code, else two.
     """
     found = tuple(piece for task in tasks for piece in _pieces(task))
-    rename = rename_in(found[0].instruction) if len(found) > 1 else None
+    rename = rename_in(found[0].instruction) if found else None
     if rename is None or rename.old is None:
         return found
     named = tuple(task for task in found if rename.old in names_in(task.region_text))

@@ -228,7 +228,10 @@ def test_a_rename_that_asks_for_more_or_finds_nothing_is_said_as_it_is() -> None
         assert {(task.instruction, task.alone) for task in found} == {(instruction, False)}
     assert len(found) == len(tasks(block, "Add docstrings"))
     (single,) = tasks(FileBlock("f.py", LONG, "python", (1, 3)), "Rename name to label")
-    assert (single.instruction, single.alone) == ("Rename name to label", False)
+    assert (single.instruction, single.alone) == (
+        "Replace name with label. Change nothing else.",
+        True,
+    )
 
 
 def test_windows_endings_are_cut_alike() -> None:
