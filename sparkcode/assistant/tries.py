@@ -1,6 +1,6 @@
 """More than one answer: the first is checked, and while it has faults others are asked for.
 
-    first answer ──no faults──> offered
+    first answer ──mended, no faults──> offered
          └──faults──> three more at once ──faults──> ... ──budget used──> the larger model, once
 
 An answer is *better* when its faults weigh less; the first one stays unless another is better.
@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from sparkcode.assistant.edit import EditStream, Plan
+from sparkcode.assistant.mended import mended
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.single import ask
 from sparkcode.assistant.turn import Turn, begin
@@ -70,6 +71,8 @@ class Try:
     output_tokens: int = 0
     chosen: bool = False
     """Whether it is the one that is offered."""
+    mended: tuple[str, ...] = ()
+    """What was put right in it before it was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +215,15 @@ class _Improver:
 
     async def _judged(self, turn: Turn, model: str) -> Candidate:
         edit = self._question.edit_of(turn.patch) if turn.patch else None
+        notes: tuple[str, ...] = ()
+        if edit is not None and not edit.error and turn.phase == "completed":
+            patch, notes = await asyncio.to_thread(mended, edit.plan(), self._question.instruction)
+            if notes:
+                turn, edit = replace(turn, patch=patch), self._question.edit_of(patch)
         faults = await self._faults(turn, edit)
         tokens = turn.usage.output_tokens if turn.usage is not None else 0
-        one = Candidate(turn, edit, Try(len(self._all) + 1, model, faults, tokens))
+        shown = Try(len(self._all) + 1, model, faults, tokens, mended=notes)
+        one = Candidate(turn, edit, shown)
         self._all.append(one)
         return one
 

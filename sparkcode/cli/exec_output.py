@@ -70,6 +70,8 @@ class Printer:
             if improving.limit > 1 and (found or one.number > 1):
                 same = one.number > 1 and found == self._found
                 progress(f"try {one.number}: {'the same' if same else found or 'no fault'}")
+            if one.mended:
+                progress(f"mended: {'; '.join(one.mended)}")
             self._found = found
         self._tries = len(shown)
 
@@ -168,6 +170,7 @@ def try_rows(tries: Sequence[Try]) -> list[dict[str, Any]]:
             "faults": [fault.message for fault in one.faults],
             "output_tokens": one.output_tokens,
             "chosen": one.chosen,
+            "mended": list(one.mended),
         }
         for one in tries
     ]

@@ -95,9 +95,12 @@ def _tries(session: Session) -> list[Part]:
         return [(f"↻ {wrong}; asking again ({count} of {improving.limit})", "fair")]
     if faults:
         return [(f"! may be wrong: {wrong} (best of {count})", "fair")]
+    rows: list[Part] = []
     if chosen.number > 1:
-        return [(f"✓ answer {chosen.number} of {count}; the first: {wrong}", "muted")]
-    return []
+        rows.append((f"✓ answer {chosen.number} of {count}; the first: {wrong}", "muted"))
+    if chosen.mended:
+        rows.append((f"✓ mended: {visible('; '.join(chosen.mended))}", "muted"))
+    return rows
 
 
 def _files(previews: Mapping[str, EditPreview], label: str, style: str) -> list[Part]:
