@@ -1,4 +1,4 @@
-"""Mend an edited file: slips of copying, a rename's stray changes, imports. Pure.
+"""Mend an edited file: slips of copying, a rename's stray changes, imports, idle names. Pure.
 
 A small model changes lines that nobody asked it to change, and it cannot import what it uses when
 the imports stand outside the lines that it rewrites. Both can be put right by rule. Every rule
@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkcode.checks.fault import total
 from sparkcode.checks.review import MAX_CHARACTERS, review
-from sparkcode.mend import copying, imports, renaming, signatures
+from sparkcode.mend import awaits, copying, handlers, imports, renaming, signatures
 
 _Rule = Callable[[str, str, str, str], tuple[str, str]]
 """From before, after, language and instruction: the mended text, and in a few words what was done;
@@ -23,6 +23,8 @@ _RULES: Final[tuple[_Rule, ...]] = (
     renaming.mended,
     copying.mended,
     signatures.mended,
+    handlers.mended,
+    awaits.mended,
     imports.mended,
 )
 
