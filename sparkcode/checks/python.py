@@ -162,13 +162,18 @@ _LOGGER: Final = re.compile(r"(?:^|[._])log(?:ger|ging)?$", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"%(?!%)")
 
 
-def _logged(tree: ast.Module) -> Iterator[str]:
-    """Calls of a logger whose message has no place for its arguments."""
+def logs(tree: ast.Module) -> Iterator[ast.Call]:
+    """Calls of what is called like a logger."""
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        if node.func.attr not in _LOG_CALLS or not _LOGGER.search(ast.unparse(node.func.value)):
-            continue
+        if node.func.attr in _LOG_CALLS and _LOGGER.search(ast.unparse(node.func.value)):
+            yield node
+
+
+def _logged(tree: ast.Module) -> Iterator[str]:
+    """Calls of a logger whose message has no place for its arguments."""
+    for node in logs(tree):
         if len(node.args) < 2 or any(isinstance(one, ast.Starred) for one in node.args):
             continue
         message, *rest = node.args

@@ -1,27 +1,26 @@
 """Slips of copying: lines that came out a little different though nobody asked for it.
 
 - White space, quotation marks or a trailing comment of a line that is otherwise the same.
-- A line of a comment or a docstring in which a word or a number changed that neither the
-  instruction nor the edited code speaks of.
+- A line of a comment or a docstring, between lines that stay, in which a word or a number changed
+  that neither the instruction nor the edited code speaks of.
 - Comments that are gone between lines that stay.
 """
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sparkcode.mend.seeing import seen
 from sparkcode.mend.window import Window, differing
-from sparkcode.syntax.grammars import parse
-
-if TYPE_CHECKING:
-    from tree_sitter import Node
 
 ALIKE: Final = 0.85
 """Least similarity (0 to 1) of a line of prose to the one that it is a bad copy of."""
+
+MAX_WORDS: Final = 2
+"""Most words of such a line that are others."""
 
 _LAYOUT: Final = re.compile(
     r"\b(?:spac|whitespac|blank|indent|align|format|reformat|style|pep ?-?8|lint|black|tid(?:y|ies)"
@@ -34,6 +33,8 @@ _PROSE: Final = re.compile(
     r"|remov|delet|drop)",
     re.IGNORECASE,
 )
+_PLAIN: Final = frozenset({"", "text", "markdown", "html"})
+"""Languages in which white space is content."""
 _QUOTES_ALIKE: Final = frozenset({"python", "javascript", "typescript", "tsx"})
 _LITERAL: Final = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')")
 _GAP: Final = re.compile(r"(?<=\w)\s+(?=\w)|\s+")
@@ -45,37 +46,42 @@ def mended(before: str, after: str, language: str, instruction: str) -> tuple[st
     window = differing(before, after)
     if window is None:
         return after, ""
-    slips = _Slips(before, window, language, instruction)
+    slips = _Slips(before, after, window, language, instruction)
     lines = slips.mended()
     count = slips.count
     return window.with_new(lines), f"put back {count} line{'s' * (count != 1)}"
 
 
 class _Slips:
-    def __init__(self, before: str, window: Window, language: str, instruction: str) -> None:
+    def __init__(
+        self, before: str, after: str, window: Window, language: str, instruction: str
+    ) -> None:
         self.count = 0
         self._window = window
         self._language = language
-        self._layout = _LAYOUT.search(instruction) is None
+        self._layout = language not in _PLAIN and _LAYOUT.search(instruction) is None
         self._prose = _PROSE.search(instruction) is None
-        comments = dict(_comments(before, language))
-        shift = window.line
-        self._trailing = {
-            row - shift: column
-            for row, column in comments.items()
-            if 0 <= row - shift < len(window.old) and window.old[row - shift][:column].strip()
-        }
-        whole = {row for row in comments if row - shift not in self._trailing}
-        self._remarks = {row - shift for row in whole}
-        self._told = {row - shift for row in whole | _docstring_rows(before, language)}
         self._instruction = set(_TOKEN.findall(instruction.lower()))
+        old, new, shift = seen(before, language), seen(after, language), window.line
+        self._strings = {row - shift for row in old.strings}
+        self._new_strings = {row - shift for row in new.strings}
+        self._trailing: dict[int, int] = {}
+        self._remarks: set[int] = set()
+        for row, column in old.comments.items():
+            if 0 <= row - shift < len(window.old):
+                if window.old[row - shift][:column].strip():
+                    self._trailing[row - shift] = column
+                else:
+                    self._remarks.add(row - shift)
+        self._told = self._remarks | {row - shift for row in old.docstrings}
 
     def mended(self) -> list[str]:
         old, new = self._window.old, self._window.new
-        keys = [self._key(line, self._trailing.get(at)) for at, line in enumerate(old)]
-        codes = SequenceMatcher(
-            None, keys, [self._key(line) for line in new], autojunk=False
-        ).get_opcodes()
+        new_keys = [
+            line if at in self._new_strings else self._key(line) for at, line in enumerate(new)
+        ]
+        keys = self._old_keys(set(new_keys))
+        codes = SequenceMatcher(None, keys, new_keys, autojunk=False).get_opcodes()
         about = self._instruction | self._changed(codes)
         lines: list[str] = []
         for kind, a, b, c, d in codes:
@@ -83,25 +89,30 @@ class _Slips:
                 lines += self._back(old[a:b], new[c:d])
             elif kind == "delete" and self._lost_remarks(a, b):
                 lines += self._back(old[a:b], [""] * (b - a))
-            elif kind == "replace" and b - a == d - c:
-                told = [self._is_bad_copy(a + at, new[c + at], about) for at in range(b - a)]
-                kept = [old[a + at] if told[at] else new[c + at] for at in range(b - a)]
-                self.count += sum(told)
-                lines += kept
+            elif kind == "replace" and (b - a, d - c) == (1, 1):
+                bad = self._is_bad_copy(a, new[c], about)
+                lines += self._back(old[a:b], new[c:d]) if bad else new[c:d]
             else:
                 lines += new[c:d]
         return lines
+
+    def _old_keys(self, new: set[str]) -> list[str]:
+        keys: list[str] = []
+        for at, line in enumerate(self._window.old):
+            key = line if at in self._strings else self._key(line)
+            if key not in new and at in self._trailing and self._prose:
+                key = self._key(line[: self._trailing[at]])
+            keys.append(key)
+        return keys
 
     def _back(self, old: Sequence[str], new: Sequence[str]) -> Sequence[str]:
         self.count += sum(one != other for one, other in zip(old, new, strict=True))
         return old
 
-    def _key(self, line: str, comment: int | None = None) -> str:
+    def _key(self, line: str) -> str:
         """What two lines have in common that differ by a slip only."""
         if not self._layout:
             return line
-        if comment is not None and self._prose:
-            line = line[:comment]
         code = line.lstrip(" \t")
         parts = _LITERAL.split(code)
         plain = "".join(
@@ -146,7 +157,8 @@ class _Slips:
         if not self._prose or not self._is_told(at) or _indent(old) != _indent(new):
             return False
         words = [set(_TOKEN.findall(line.lower())) for line in (old, new)]
-        if (words[0] ^ words[1]) & about:
+        changed = words[0] ^ words[1]
+        if changed & about or max(len(one & changed) for one in words) > MAX_WORDS:
             return False
         return SequenceMatcher(None, old, new, autojunk=False).ratio() >= ALIKE
 
@@ -163,38 +175,3 @@ def _squeezed(gap: re.Match[str]) -> str:
 
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
-
-
-def _comments(text: str, language: str) -> Iterator[tuple[int, int]]:
-    """Row and column (in characters, both from 0) of every line with a comment."""
-    tree = parse(text, language)
-    if tree is None:
-        return
-    rows = text.encode().split(b"\n")
-    nodes: list[Node] = [tree.root_node]
-    while nodes:
-        node = nodes.pop()
-        if "comment" not in node.type:
-            nodes += node.children
-            continue
-        row, column = node.start_point
-        yield row, len(rows[row][:column].decode(errors="replace"))
-        for inner in range(row + 1, node.end_point.row + 1):
-            yield inner, 0
-
-
-def _docstring_rows(text: str, language: str) -> set[int]:
-    """Rows of Python's docstrings, from 0."""
-    if language != "python":
-        return set()
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    rows: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, holders) and ast.get_docstring(node, clean=False) is not None:
-            said = node.body[0]
-            rows |= set(range(said.lineno - 1, said.end_lineno or said.lineno))
-    return rows

@@ -13,7 +13,7 @@ from typing import Final
 
 from sparkcode.checks.fault import total
 from sparkcode.checks.review import MAX_CHARACTERS, review
-from sparkcode.mend import awaits, copying, handlers, imports, renaming, signatures
+from sparkcode.mend import awaits, blanks, copying, handlers, imports, logs, renaming, signatures
 
 _Rule = Callable[[str, str, str, str], tuple[str, str]]
 """From before, after, language and instruction: the mended text, and in a few words what was done;
@@ -22,9 +22,11 @@ both as they were where nothing was."""
 _RULES: Final[tuple[_Rule, ...]] = (
     renaming.mended,
     copying.mended,
+    blanks.mended,
     signatures.mended,
     handlers.mended,
     awaits.mended,
+    logs.mended,
     imports.mended,
 )
 

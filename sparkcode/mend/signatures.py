@@ -59,21 +59,28 @@ def _lines(function: Function) -> slice:
 
 
 def _hinted_only(old: Function, new: Function) -> bool:
-    """Whether ``new`` has another signature, and only by its hints."""
+    """Whether ``new`` has another signature, and only by hints where there were none."""
     alone = all(each.body[0].lineno > each.lineno for each in (old, new))
-    if not alone or type(old) is not type(new) or _signature(old) == _signature(new):
+    was, now = _hints(old), _hints(new)
+    if not alone or type(old) is not type(new) or was == now or was.keys() != now.keys():
         return False
-    return _signature(old, bare=True) == _signature(new, bare=True)
+    if any(hint and hint != now[name] for name, hint in was.items()):
+        return False
+    return _defaults(old) == _defaults(new)
 
 
-def _signature(function: Function, *, bare: bool = False) -> str:
-    arguments = ast.parse(ast.unparse(function.args).join(("def f(", "): pass"))).body[0]
-    assert isinstance(arguments, ast.FunctionDef)
-    if bare:
-        every = ast.walk(arguments.args)
-        for each in every:
-            if isinstance(each, ast.arg):
-                each.annotation = None
-        return ast.unparse(arguments.args)
-    returns = "" if function.returns is None else ast.unparse(function.returns)
-    return f"{ast.unparse(function.args)} -> {returns}"
+def _hints(function: Function) -> dict[str, str]:
+    """The hint of every parameter, and of the result, as it is written; ``""`` for none."""
+    nodes = [each for each in ast.walk(function.args) if isinstance(each, ast.arg)]
+    hints = {each.arg: each.annotation for each in nodes} | {"return": function.returns}
+    return {name: "" if node is None else ast.unparse(node) for name, node in hints.items()}
+
+
+def _defaults(function: Function) -> str:
+    """The parameters without their hints."""
+    copy = ast.parse(f"def f({ast.unparse(function.args)}): pass").body[0]
+    assert isinstance(copy, ast.FunctionDef)
+    for each in ast.walk(copy.args):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    return ast.unparse(copy.args)

@@ -53,6 +53,10 @@ SCRIPT: list[dict[str, Any]] = [
         "match": "Tested",
         "patch": patch(" def add(a, b):\n-    return a - b\n+    return a * b"),
     },
+    {
+        "match": "Root",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return math.sqrt(a)"),
+    },
     {"match": "Misfit", "patch": patch("-nowhere")},
     {"match": "Escape", "patch": patch("-x\n+y", "../victim.py")},
     {"match": "Windows", "patch": patch("-b\n+B")},
@@ -412,6 +416,19 @@ def test_an_answer_with_faults_is_asked_for_again(folder: Path, url: str) -> Non
     (replaced,) = [event for event in events if event["type"] == "patch.replaced"]
     assert "+    return a + b" in replaced["patch"]
     assert "try 1: the name 'undefined' is not defined" in stderr
+
+
+def test_an_answer_is_mended_before_it_is_judged(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("Root", "--url", url, "-f", "calc.py", "--apply", "--json")
+    assert status == 0
+    text = CALC.replace("a - b", "math.sqrt(a)", 1)
+    assert (folder / "calc.py").read_text() == f"import math\n\n\n{text}"
+    assert stderr.startswith("mended: added import math\n")
+    events = lines(stdout)
+    assert [row["mended"] for row in events[-1]["tries"]] == [["added import math"]]
+    assert [event["faults"] for event in events if event["type"] == "try"] == [[]]
+    (replaced,) = [event for event in events if event["type"] == "patch.replaced"]
+    assert "+import math" in replaced["patch"]
 
 
 def test_one_try_keeps_the_answer_and_says_what_is_wrong(folder: Path, url: str) -> None:

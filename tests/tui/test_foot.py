@@ -5,7 +5,9 @@ from pathlib import Path
 from sparkcode.assistant.flight import Link
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.session import Session
+from sparkcode.assistant.tries import Try
 from sparkcode.assistant.workspace import Workspace
+from sparkcode.checks.fault import Fault
 from sparkcode.clock import LoopClock
 from sparkcode.link.transport import Peer
 from sparkcode.tui.foot import foot
@@ -34,3 +36,13 @@ async def test_a_turn_that_waits_for_the_link(folder: Path) -> None:
     assert rows[1].startswith("connecting to the engine")
     session.link = Link("ready", Peer("sse", "u", note="SSE: refused"))
     assert foot(session, NOTHING, "") == [("...", "muted")]
+
+
+async def test_what_was_mended_is_said(folder: Path) -> None:
+    session = Session(dialer=Engine(), clock=LoopClock(), workspace=Workspace(folder))
+    session.submit("go")
+    session.improving.shown = (Try(1, "m", (), chosen=True, mended=("added import \x1b[1mre",)),)
+    assert ("✓ mended: added import ␛[1mre", "muted") in foot(session, NOTHING, "")
+    first = Try(1, "m", (Fault("lint", "bad"),))
+    session.improving.shown = (first, Try(2, "m", (), chosen=True))
+    assert ("✓ answer 2 of 2; the first: bad", "muted") in foot(session, NOTHING, "")
