@@ -127,7 +127,7 @@ class Edits:
         if self.state != "streaming":
             return
         self._stream.close()
-        self._offer()
+        self._offer(self._stream)
 
     def read(self, patch: str) -> EditStream:
         """A whole patch as an edit beside the one that is shown."""
@@ -136,20 +136,21 @@ class Edits:
         stream.close()
         return stream
 
-    def offer(self, stream: EditStream) -> None:
-        """Show a whole edit in place of the turn's own."""
+    def offer(self, stream: EditStream, said: EditStream) -> None:
+        """Show a whole edit in place of the turn's own; ``said`` is it before it was mended."""
         self._stream = stream
-        self._offer()
+        self._offer(said)
 
-    def _offer(self) -> None:
+    def _offer(self, said: EditStream) -> None:
         self.error = one_line(self._stream.error)
         self.state = "failed" if self.error else "pending"
-        self.note = self._outside()
+        # What was mended may stand elsewhere, such as an import: only the answer can stray.
+        self.note = self._outside(said)
 
-    def _outside(self) -> str:
-        """The first place that the edit changes though nobody pointed there."""
+    def _outside(self, said: EditStream) -> str:
+        """The first place that an edit changes though nobody pointed there."""
         targets = self._by_file(self._targets)
-        for path, preview in self.previews.items() if targets else ():
+        for path, preview in said.previews.items() if targets else ():
             regions = targets.get(path)
             if regions is None:
                 return f"the edit changes {path!r}, which is not its target"

@@ -384,7 +384,7 @@ class Session:
         self._turn = replace(best.turn, number=self._turn.number, target=self._turn.target)
         self._exchange.output = best.turn.output
         if best.edit is not None:
-            self.edits.offer(best.edit)
+            self.edits.offer(best.edit, best.said or best.edit)
 
     def _set_link(self, **changes: Any) -> None:
         self.link = replace(self.link, **changes)

@@ -95,6 +95,8 @@ class Candidate:
     edit: EditStream | None
     """None where the answer has no patch."""
     shown: Try
+    said: EditStream | None = None
+    """The edit before it was mended."""
 
     @property
     def weight(self) -> int:
@@ -214,18 +216,20 @@ class _Improver:
         return replace(answered, model=answered.model or peer.model)
 
     async def _judged(self, turn: Turn, model: str) -> Candidate:
-        edit = self._question.edit_of(turn.patch) if turn.patch else None
-        notes: tuple[str, ...] = ()
-        if edit is not None and not edit.error and turn.phase == "completed":
-            patch, notes = await asyncio.to_thread(mended, edit.plan(), self._question.instruction)
-            if notes:
-                turn, edit = replace(turn, patch=patch), self._question.edit_of(patch)
+        said = self._question.edit_of(turn.patch) if turn.patch else None
+        patch, notes = await self._mended(turn, said)
+        edit = self._question.edit_of(patch) if notes else said
+        turn = replace(turn, patch=patch) if notes else turn
         faults = await self._faults(turn, edit)
         tokens = turn.usage.output_tokens if turn.usage is not None else 0
         shown = Try(len(self._all) + 1, model, faults, tokens, mended=notes)
-        one = Candidate(turn, edit, shown)
-        self._all.append(one)
-        return one
+        self._all.append(Candidate(turn, edit, shown, said))
+        return self._all[-1]
+
+    async def _mended(self, turn: Turn, edit: EditStream | None) -> tuple[str, tuple[str, ...]]:
+        if edit is None or edit.error or turn.phase != "completed":
+            return "", ()
+        return await asyncio.to_thread(mended, edit.plan(), self._question.instruction)
 
     async def _faults(self, turn: Turn, edit: EditStream | None) -> tuple[Fault, ...]:
         if turn.phase != "completed":

@@ -431,6 +431,12 @@ def test_an_answer_is_mended_before_it_is_judged(folder: Path, url: str) -> None
     assert "+import math" in replaced["patch"]
 
 
+def test_what_is_mended_elsewhere_is_no_stray(folder: Path, url: str) -> None:
+    status, _, stderr = run("Root", "--url", url, "-f", "calc.py:1-2", "--apply")
+    assert (status, "outside" in stderr) == (0, False)
+    assert (folder / "calc.py").read_text().startswith("import math\n")
+
+
 def test_one_try_keeps_the_answer_and_says_what_is_wrong(folder: Path, url: str) -> None:
     args = ("Wrong", "--url", url, "-f", "calc.py", "--apply", "--tries", "1")
     status, _, stderr = run(*args)
