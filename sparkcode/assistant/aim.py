@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sparkcode.assistant.edits import Target
 from sparkcode.syntax.lines import Region
-from sparkcode.syntax.outline import names_in
+from sparkcode.syntax.names import names_in
 from sparkcode.syntax.widen import Source, meant, renamed_name, uses
 
 

@@ -17,7 +17,7 @@ from sparkcode.engine.prompt import EditTask
 from sparkcode.engine.sinks import PatchSink
 from sparkcode.syntax.instruction import rename_in
 from sparkcode.syntax.lines import Region
-from sparkcode.syntax.outline import names_in
+from sparkcode.syntax.names import names_in
 from sparkcode.syntax.pieces import pieces
 
 Pass = Callable[[int], Generator[Step, None, None]]

@@ -26,7 +26,7 @@ from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import FileBlock, split
 from sparkcode.protocol.variants import PromptStyle
 from sparkcode.syntax.lines import Region, disjoint, line_count
-from sparkcode.syntax.outline import context
+from sparkcode.syntax.outline import Context, context
 
 CHAT_SYSTEM = "You are a coding assistant in a terminal. Answer briefly and to the point."
 
@@ -37,6 +37,7 @@ EDIT_SYSTEM = (
 )
 
 _REST = "The rest of the file, which stays as it is:"
+_MORE = "More of the file, which stays as it is:"
 
 Style = Literal["bare", "rich"]
 """How much an edit prompt says: the region and one example, or the rest of the file and more."""
@@ -141,7 +142,8 @@ def edit_head(style: Style) -> Prompt:
 
 
 def _example(example: Example) -> Prompt:
-    asked = _asked(example.before, example.language, example.instruction, example.context)
+    known = Context(example.context, "")
+    asked = _asked(example.before, example.language, example.instruction, known)
     return (
         *_turn("user", asked),
         *_turn("assistant", f"```{example.language}\n{example.after}\n```"),
@@ -155,12 +157,12 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     """
     fence = fence_for(task.region_text)
     block = task.block
-    rest = ""
+    known = Context("", "")
     if style == "rich" and not task.alone:
         text = block.text.replace("\r\n", "\n")
         region = Region(*task.region)
-        rest = context(text, block.language, region, wanted=task.instruction, count=count)
-    body = _asked(task.region_text, block.language, task.instruction, rest)
+        known = context(text, block.language, region, wanted=task.instruction, count=count)
+    body = _asked(task.region_text, block.language, task.instruction, known)
     return (
         *edit_head(style),
         *_turn("user", body),
@@ -169,11 +171,16 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     )
 
 
-def _asked(region: str, language: str, instruction: str, rest: str) -> str:
-    """The user's turn."""
-    fence, outer = fence_for(region), fence_for(rest)
-    known = f"{_REST}\n{outer}{language}\n{rest}\n{outer}\n\n" if rest else ""
-    return f"{known}{fence}{language}\n{region}\n{fence}\n\nInstruction: {instruction}"
+def _asked(region: str, language: str, instruction: str, known: Context) -> str:
+    """The user's turn; up to the instruction, or what it names, nothing depends on it."""
+    rest = _fenced(f"{_REST}\n", known.region, language) if known.region else ""
+    more = _fenced(f"{_MORE}\n", known.instruction, language) if known.instruction else ""
+    return f"{rest}{_fenced('', region, language)}{more}Instruction: {instruction}"
+
+
+def _fenced(title: str, text: str, language: str) -> str:
+    fence = fence_for(text)
+    return f"{title}{fence}{language}\n{text}\n{fence}\n\n"
 
 
 def fence_for(text: str) -> str:

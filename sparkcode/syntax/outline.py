@@ -1,13 +1,14 @@
 """What a part of a file needs to know of the rest: imports, values, signatures, fields.
 
-The rest is cut into pieces that say what exists without how it works. Those that the region (or the
-instruction) names come first, then what imports bring, then what calls the region, then the others;
-as many as fit the budget are shown, in the order of the file.
+The rest is cut into pieces that say what exists without how it works. Those that the region names
+come first, then what imports bring, then what calls the region, then the others; as many as fit the
+budget are shown, in the order of the file. What only the instruction names comes apart.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sparkcode.syntax.definitions import core, defines, is_definition, name_of, runs, span
 from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
 from sparkcode.syntax.lines import Region
+from sparkcode.syntax.names import Names, names_in, names_used
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -25,7 +27,7 @@ SPARE_TOKENS: Final = 300
 """Of these, most for what neither the region nor the instruction names: reading takes time too."""
 MAX_PIECE_LINES: Final = 8
 """Longest piece; of a longer one the start is shown."""
-_NAME: Final = re.compile(r"[^\W\d]\w*")
+_REMARK: Final = re.compile(r"\s*(?:#|//)")
 _ELLIPSIS: Final = "..."
 
 
@@ -41,13 +43,20 @@ class Piece:
     kind: str
     """``import``, ``value``, ``definition`` or ``around``: the start of what encloses the region,
     and its members."""
+    members: frozenset[str] = frozenset()
+    """What stands inside it and has a name."""
     uses: frozenset[str] = frozenset()
     """Names in what was left out."""
 
 
-def names_in(text: str) -> frozenset[str]:
-    """Everything in ``text`` that looks like a name."""
-    return frozenset(_NAME.findall(text))
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is shown of a file besides a region, each as lines in the order of the file."""
+
+    region: str
+    """What the region needs, whatever it is asked about."""
+    instruction: str
+    """What the instruction names besides."""
 
 
 def context(
@@ -58,21 +67,24 @@ def context(
     wanted: str = "",
     budget: int = BUDGET_TOKENS,
     count: Callable[[str], int] = lambda text: len(text) // 3 + 1,
-) -> str:
-    """The pieces of ``text`` outside ``region`` that fit ``budget`` tokens; "" if there are none.
+) -> Context:
+    """The pieces of ``text`` outside ``region`` that fit ``budget`` tokens.
 
-    ``wanted`` is further text whose names are looked for; ``count`` gives the tokens of a text.
+    ``wanted`` is an instruction: what it names comes apart, so that what the region needs can be
+    read before anything is asked. ``count`` gives the tokens of a text.
     """
-    pieces = outline(text, language, region)
-    lines = text.split("\n")
-    inside = "\n".join(lines[region.first - 1 : region.last])
-    named = names_in(inside) | names_in(wanted)
-    made = frozenset(name for line in inside.split("\n") for name in _defined(line))
-    ranked = sorted(pieces, key=lambda piece: (_rank(piece, named, made), piece.line))
+    pieces = [piece for piece in outline(text, language, region) if not _about_itself(piece)]
+    names = names_used(text, language, region)
+    inside = text.split("\n")[region.first - 1 : region.last]
+    made = frozenset(name for line in inside for name in _defined(line))
+    owners = Counter(name for piece in pieces for name in piece.names | piece.members)
+    once = frozenset(name for name in names.members if owners[name] == 1)
+    ranks = {id(piece): _rank(piece, names, once, made) for piece in pieces}
+    ranked = sorted(pieces, key=lambda piece: (ranks[id(piece)], piece.line))
     taken: list[Piece] = []
     left, spare = budget, min(budget, SPARE_TOKENS)
     for piece in ranked:
-        needed = _rank(piece, named, made) == 0
+        needed = ranks[id(piece)] == 0
         room = left if needed else min(left, spare)
         if room <= 0:
             break
@@ -81,12 +93,32 @@ def context(
             taken.append(piece)
             left -= cost
             spare -= 0 if needed else cost
-    return "\n".join(piece.text for piece in sorted(taken, key=lambda piece: piece.line))
+    said, more = names_in(wanted), list[Piece]()
+    for piece in ranked:
+        if piece not in taken and (piece.names | piece.members) & said:
+            cost = count(piece.text) + 1
+            if cost <= left:
+                more.append(piece)
+                left -= cost
+    return Context(_joined(taken), _joined(more))
 
 
-def _rank(piece: Piece, named: frozenset[str], made: frozenset[str]) -> int:
-    """How soon a piece is wanted; 0 for what the region needs."""
-    if piece.names & named or not piece.names:
+def _joined(pieces: list[Piece]) -> str:
+    return "\n".join(piece.text for piece in sorted(pieces, key=lambda piece: piece.line))
+
+
+def _about_itself(piece: Piece) -> bool:
+    """Whether a piece is a module's word on itself, such as ``__version__``."""
+    return piece.kind == "value" and re.match(r"__\w+__\s*=", piece.text) is not None
+
+
+def _rank(piece: Piece, names: Names, once: frozenset[str], made: frozenset[str]) -> int:
+    """How soon a piece is wanted; 0 for what the region needs.
+
+    ``once`` are the members that only one piece has.
+    """
+    near = names.plain | names.members if piece.kind == "around" else names.plain | once
+    if (piece.names | (piece.members & once)) & near or not piece.names:
         return 0
     if piece.kind in ("import", "around"):
         return 1
@@ -169,9 +201,9 @@ def _definition(node: Node, grammar: Grammar, line: int, kind: str) -> Iterator[
     shown = [_header(node, body, grammar)]
     if nested and kind != "around":
         shown += [_header(m, b, grammar) for m in nested if (b := _body(m, grammar)) is not None]
-    names = frozenset({name, *(name_of(member) for member in nested)})
+    inside = frozenset(name_of(member) for member in nested)
     text = _cut("\n".join(shown), 2 * MAX_PIECE_LINES)
-    yield Piece(line, text, names, shown_as, names_in(_text(body)))
+    yield Piece(line, text, frozenset({name}), shown_as, inside, names_in(_text(body)))
 
 
 def _header(node: Node, body: Node, grammar: Grammar) -> str:
@@ -182,6 +214,8 @@ def _header(node: Node, body: Node, grammar: Grammar) -> str:
     text = (
         (start.text or b"")[: body.start_byte - start.start_byte].decode(errors="replace").rstrip()
     )
+    # Between a header and its body there may be comments.
+    text = "\n".join(line for line in text.split("\n") if not _REMARK.match(line))
     text += f" {{ {_ELLIPSIS} }}" if _text(body).startswith("{") else f" {_ELLIPSIS}"
     return _indented(start, text)
 

@@ -23,7 +23,7 @@ from typing import Final
 from sparkcode.syntax.definitions import Definition, definitions, solids
 from sparkcode.syntax.instruction import Mention, Rename, mentions, reach_of, rename_in
 from sparkcode.syntax.lines import Region, disjoint, line_count, whole
-from sparkcode.syntax.outline import names_in
+from sparkcode.syntax.names import names_in
 from sparkcode.syntax.pieces import MAX_LINES
 
 UNIT_LINES: Final = 16

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.syntax.lines import Region, line_count
-from sparkcode.syntax.outline import SPARE_TOKENS, context, outline
+from sparkcode.syntax.names import names_used
+from sparkcode.syntax.outline import SPARE_TOKENS, Context, context, outline
 
 PYTHON = '''\
 import logging
@@ -57,7 +58,7 @@ def line_of(text: str) -> int:
 
 def test_a_functions_context_is_imports_values_and_signatures() -> None:
     first = line_of("def total")
-    shown = context(PYTHON, "python", Region(first, first + 1))
+    shown = context(PYTHON, "python", Region(first, first + 1)).region
     assert shown.startswith("import logging\nfrom shop import (\n    Item,\n)\nLIMIT = 5\nlog = ")
     assert "def price(item: Item) -> int: ..." in shown
     assert "return" not in shown
@@ -67,7 +68,7 @@ def test_a_functions_context_is_imports_values_and_signatures() -> None:
 
 def test_a_methods_context_is_its_class() -> None:
     first = line_of("    @property")
-    shown = context(PYTHON, "python", Region(first, first + 2)).split("\n")
+    shown = context(PYTHON, "python", Region(first, first + 2)).region.split("\n")
     assert shown[shown.index("class Box(Base): ...") :] == [
         "class Box(Base): ...",
         "    size = 1",
@@ -80,31 +81,76 @@ def test_a_methods_context_is_its_class() -> None:
 
 
 def test_the_whole_file_has_no_rest() -> None:
-    assert context(PYTHON, "python", Region(1, line_count(PYTHON))) == ""
+    assert context(PYTHON, "python", Region(1, line_count(PYTHON))) == Context("", "")
 
 
-def first_piece(wanted: str) -> str:
-    first = line_of("def total")
-    region = Region(first, first + 1)
-    return context(PYTHON, "python", region, wanted=wanted, budget=1, count=lambda piece: 0)
+def first_piece(holder: str) -> str:
+    first = line_of(holder)
+    region = Region(first, first + 2)
+    return context(PYTHON, "python", region, budget=1, count=lambda piece: 0).region
 
 
-def test_what_the_region_or_the_instruction_names_comes_first() -> None:
-    assert first_piece("") == "def price(item: Item) -> int: ..."
-    assert first_piece("use LIMIT") == "LIMIT = 5"
+def test_what_the_region_names_comes_first() -> None:
+    assert first_piece("def price") == "from shop import (\n    Item,\n)"
+    assert first_piece("def last") == "import logging"
+
+
+def test_what_only_the_instruction_names_comes_apart() -> None:
+    text = "".join(f"def other_{n}(value): pass\n" for n in range(1000)) + "def f():\n    pass\n"
+    for wanted in ("", "Call other_900, as in other_1, in f"):
+        found = context(text, "python", Region(1001, 1002), wanted=wanted)
+        assert found.region.startswith("def other_0(value): ...\ndef other_1(value): ...\n")
+        assert "other_900" not in found.region
+        assert found.instruction == ("def other_900(value): ..." if wanted else "")
+
+
+MEMBERS = """\
+class A:
+    def read(self): pass
+    def close(self): pass
+
+
+class B:
+    def read(self): pass
+    def flush(self): pass
+
+
+def use(x, name):
+    \"\"\"Not Other's.\"\"\"
+    return x.read(), x.flush(), f"{Needed}", name.Other
+
+
+class Other:
+    pass
+
+
+class Needed:
+    pass
+"""
+
+
+def test_a_member_that_several_have_tells_nothing_and_prose_neither() -> None:
+    first = MEMBERS[: MEMBERS.index("def use")].count("\n") + 1
+    region = Region(first, first + 2)
+    names = names_used(MEMBERS, "python", region)
+    assert names.plain == {"use", "x", "name", "Needed"}
+    assert names.members == {"read", "flush", "Other"}
+    found = context(MEMBERS, "python", region, budget=2, count=lambda piece: 0).region
+    assert found.split("\n")[0] == "class B: ..."
+    assert "class A" not in found
 
 
 def test_what_nobody_names_takes_no_more_than_its_share() -> None:
     strangers = "".join(f"def other_{n}(value): pass\n" for n in range(1000))
     text = f"{strangers}def used(): pass\ndef f():\n    return used()\n"
-    shown = context(text, "python", Region(1002, 1003), count=lambda piece: 10)
+    shown = context(text, "python", Region(1002, 1003), count=lambda piece: 10).region
     assert shown.endswith("\ndef used(): ...")
     assert shown.count("\n") == SPARE_TOKENS // 11
 
 
 def test_callers_come_before_strangers() -> None:
     text = "def one():\n    pass\ndef two():\n    pass\ndef three():\n    return one()\n"
-    kept = context(text, "python", Region(1, 2), budget=1, count=lambda text: 0)
+    kept = context(text, "python", Region(1, 2), budget=1, count=lambda text: 0).region
     assert kept == "def three(): ..."
 
 
@@ -156,6 +202,12 @@ def test_callers_come_before_strangers() -> None:
             Region(5, 7),
             "NAME=1\nf() { ... }",
         ),
+        (
+            "python",
+            "def f(a):\n    # Why.\n    return a\n__all__ = []\ndef g():\n    pass\n",
+            Region(5, 6),
+            "def f(a): ...",
+        ),
         ("json", '{"a": 1}\n', Region(1, 1), ""),
         ("brainfuck", "+++\n", Region(1, 1), ""),
     ],
@@ -163,13 +215,13 @@ def test_callers_come_before_strangers() -> None:
 def test_each_language_says_what_exists(
     language: str, text: str, region: Region, shown: str
 ) -> None:
-    assert context(text, language, region) == shown
+    assert context(text, language, region).region == shown
 
 
 def test_a_long_value_is_cut() -> None:
     text = "TABLE = {\n" + "    1: 2,\n" * 100 + "}\n\n\ndef f():\n    pass\n"
     last = line_count(text)
-    shown = context(text, "python", Region(last - 1, last))
+    shown = context(text, "python", Region(last - 1, last)).region
     assert shown.count("\n") == 8
     assert shown.endswith("\n...")
 
@@ -184,6 +236,7 @@ def test_any_text_has_a_context_within_its_budget(
     text: str, language: str, first: int, budget: int
 ) -> None:
     region = Region(first, first + 2)
-    assert len(context(text, language, region, budget=budget, count=len)) <= budget
+    found = context(text, language, region, wanted="def x", budget=budget, count=len)
+    assert len(found.region) + len(found.instruction) <= budget
     for piece in outline(text, language, region):
         assert piece.line >= 1
