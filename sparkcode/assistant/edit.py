@@ -56,7 +56,7 @@ class EditStream:
     def __init__(self, opener: Opener) -> None:
         self.error = ""
         """Why the edit cannot be applied; nothing more is shown after it."""
-        self.text = ""
+        self._texts: list[str] = []
         self._opener = opener
         self._parser = PatchParser()
         self._previews: dict[str, EditPreview] = {}
@@ -70,7 +70,7 @@ class EditStream:
 
     def feed(self, delta: str) -> None:
         """More of the patch's text."""
-        self.text += delta
+        self._texts.append(delta)
         if self.error:
             return
         try:
@@ -97,7 +97,7 @@ class EditStream:
         """The files before and after; PatchError or WorkspaceError if the patch does not fit."""
         before: dict[str, bytes | None] = {}
         after: dict[str, bytes | None] = {}
-        for section in parse(self.text).files:
+        for section in parse("".join(self._texts)).files:
             for path, data in self._apply(section).items():
                 base = self._base(path)[1]
                 before[path] = None if base is None else base.raw

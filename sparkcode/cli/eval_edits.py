@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from sparkcode.assistant.unified import unified_diff
 from sparkcode.cli.evaluated import json_option, say
-from sparkcode.cli.exec_output import try_rows, unified_diff
+from sparkcode.cli.exec_output import try_rows
 from sparkcode.cli.reach import LateDialer, Reach, reaches_engine, settings
 from sparkcode.cli.trying import LargerModel, tries_option
 from sparkcode.errors import UsageError

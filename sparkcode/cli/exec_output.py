@@ -8,13 +8,14 @@ for each answer that was checked, ``patch.replaced`` when another than the first
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+
+from sparkcode.assistant.unified import unified_diff
 
 if TYPE_CHECKING:
     from sparkcode.assistant.improving import Improving
@@ -203,23 +204,6 @@ def changed_lines(diff: str, sign: str) -> int:
     """Lines that a unified diff of one file adds (``+``) or removes (``-``)."""
     _, _, *body = diff.split("\n") if diff else ["", ""]
     return sum(line.startswith(sign) for line in body)
-
-
-def unified_diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """The change of one file as ``diff -u`` writes it; None is no file."""
-    old, new = _lines(before), _lines(after)
-    names = ("/dev/null" if before is None else f"a/{path}", f"b/{path}")
-    if after is None:
-        names = (names[0], "/dev/null")
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff(old, new, *names)
-    )
-
-
-def _lines(data: bytes | None) -> list[str]:
-    parts = (data or b"").decode().split("\n")
-    return [f"{part}\n" for part in parts[:-1]] + parts[-1:] * bool(parts[-1])
 
 
 def progress(line: str) -> None:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from sparkcode.engine.base import Channel
 from sparkcode.engine.fence import FenceStop
+from sparkcode.engine.margins import Margins
+from sparkcode.engine.opening import Opening
 from sparkcode.engine.prompt import EDIT_TOOL, EditTask, fence_for
 from sparkcode.patch.writer import PatchWriter
 
@@ -56,23 +58,38 @@ class PatchSink:
         self, task: EditTask, after: PatchSink | None = None, *, last: bool = True
     ) -> None:
         block, written = task.block, None if after is None else after._writer
+        self._opening = Opening(task.region_text)
+        self._margins = Margins(task.region_text, task.instruction)
         self._fence = FenceStop(fence_for(task.region_text))
         self._writer: PatchWriter = PatchWriter(block.path, block.text, task.region, after=written)
         self._channel = Channel("custom_tool_call", EDIT_TOOL)
         self._last = last
+        self._blank = False
 
     @property
     def full(self) -> bool:
         return self._fence.closed
 
     def feed(self, text: str) -> tuple[Channel, str]:
-        return self._channel, self._writer.feed(self._fence.feed(text))
+        return self._channel, self._written(self._fence.feed(self._opening.feed(text)))
 
     def finish(self, *, complete: bool) -> tuple[Channel, str]:
         if not complete:
             return self._channel, ""
-        patch = self._writer.feed(self._fence.finish())
+        patch = self._written(self._fence.feed(self._opening.finish()) + self._fence.finish())
+        patch += self._said(self._margins.finish())
+        if self._blank and (self._fence.closed or not self._margins.free):
+            # The last line is empty, and its line break was taken for the fence's.
+            patch += self._writer.feed("\n")
         patch += self._writer.close() if self._last else self._writer.end()
         if self._last and not self._writer.changed:
             return Channel(), NO_CHANGE
         return self._channel, patch
+
+    def _written(self, text: str) -> str:
+        return self._said(self._margins.feed(text))
+
+    def _said(self, text: str) -> str:
+        if text:
+            self._blank = text.endswith("\n")
+        return self._writer.feed(text)

@@ -36,6 +36,8 @@ from sparkcode.patch.grammar import (
 from sparkcode.patch.sections import SectionReader, bad_hunk
 
 MAX_LINE: Final = 1 << 20
+SHOWN: Final = 4096
+"""Most characters of an unfinished line that a screen is given."""
 """Longest line that is read, in characters."""
 
 MAX_PATCH: Final = 16 << 20
@@ -69,12 +71,17 @@ class PatchParser:
 
     @property
     def pending(self) -> str:
-        """The text of the incomplete last line.
+        """The text of the incomplete last line, of a long one the first :data:`SHOWN` characters.
 
         While nothing of the next line has come, or only a backslash line that describes it, this is
         the complete line that is still held back, so that it does not vanish from a screen.
         """
-        partial = "".join(self._partial)
+        partial = ""
+        for piece in self._partial:
+            partial += piece
+            if len(partial) >= SHOWN:
+                break
+        partial = partial[:SHOWN]
         held = self._sections.held
         if held is not None and (not partial or partial.startswith("\\")):
             return held.kind + held.text

@@ -43,6 +43,9 @@ from sparkcode.patch.grammar import (
 AROUND: Final = 3
 """Lines of context before (at least) and after (at most) a change."""
 
+JUDGED: Final = 4096
+"""Longest beginning of a line, in characters, that is compared with the original before its end."""
+
 _ENDING_LINES: Final = {"": NO_NEWLINE, "\r\n": ENDS_WITH_CRLF, "\n": ENDS_WITH_LF}
 
 Endings = Literal["follow", "exact"]
@@ -92,8 +95,11 @@ class PatchWriter:
             self._hunks = _HunkWriter(path, [text for text, _ in lines], first, before)
         self._aligner = Aligner([self._original_key(*line) for line in lines[first:last]])
         self._partial: list[str] = []
+        self._partial_size = 0
         self._complete: str | None = None
         self._streamed: int | None = None
+        self._returns = 0
+        """Carriage returns at the end of the unfinished line, which may belong to its ending."""
 
     @property
     def changed(self) -> bool:
@@ -107,20 +113,21 @@ class PatchWriter:
             self._settle_complete()
             self._partial.append(piece)
             self._complete = "".join(self._partial)
-            self._partial = []
+            self._partial, self._partial_size = [], 0
             if not self._bare:
                 self._settle_complete()
         if pieces[-1]:
             self._settle_complete()
             self._partial.append(pieces[-1])
-            self._stream("".join(self._partial))
+            self._partial_size += len(pieces[-1])
+            self._grow(pieces[-1])
         return self._hunks.take()
 
     def end(self) -> str:
         """The rest of this region's patch text: its rewrite is complete."""
         if self._partial:
             self._end_line("".join(self._partial), self._last_ending())
-            self._partial = []
+            self._partial, self._partial_size = [], 0
         elif self._complete is not None:
             complete, self._complete = self._complete, None
             self._end_line(self._without_cr(complete), "")
@@ -156,6 +163,19 @@ class PatchWriter:
         ending = "\r\n" if text != raw and not self._follow else "\n"
         self._end_line(text, ending)
 
+    def _grow(self, piece: str) -> None:
+        """More of an unfinished line: what is shown once is only added to."""
+        if self._streamed is None:
+            if self._partial_size <= JUDGED:
+                self._stream("".join(self._partial))
+            return
+        certain = piece.rstrip("\r")
+        if certain:
+            self._hunks.write("\r" * self._returns + certain)
+            self._streamed += self._returns + len(certain)
+            self._returns = 0
+        self._returns += len(piece) - len(certain)
+
     def _stream(self, partial: str) -> None:
         """Show the beginning of a line if it is certain to be new."""
         certain = partial.rstrip("\r")
@@ -168,6 +188,7 @@ class PatchWriter:
             self._streamed = 0
         self._hunks.write(certain[self._streamed :])
         self._streamed = len(certain)
+        self._returns = len(partial) - len(certain)
 
     def _end_line(self, text: str, ending: str) -> None:
         if self._streamed is None:

@@ -15,8 +15,9 @@ import click
 import pytest
 
 from sparkcode.assistant.meter import StreamStats
+from sparkcode.assistant.unified import unified_diff
 from sparkcode.cli.exec_ import exec_command
-from sparkcode.cli.exec_output import figures, unified_diff
+from sparkcode.cli.exec_output import figures
 from tests.cli.scripted import alone, invoke, serving
 
 CALC = "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import difflib
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,7 +12,7 @@ from sparkcode.errors import PatchSyntaxError
 from sparkcode.patch.apply import apply_update
 from sparkcode.patch.parser import parse
 from sparkcode.patch.seek import Haystack
-from sparkcode.patch.writer import Endings, PatchWriter, context_length, write
+from sparkcode.patch.writer import JUDGED, Endings, PatchWriter, context_length, write
 
 ALPHABET = [
     "\n", "\n", "\n", "\r\n", "\r", "\t", "a", "b", " ", "}", "\u2028", "\x85", "\x0b", "foo(bar)",
@@ -366,3 +367,51 @@ def test_a_very_long_file_is_quick() -> None:
     before = "".join(f"row {each % 7}\n" for each in range(30_000))
     after = before.replace("row 3\n", "row three\n", 50)
     assert patched(before, write("f", before, after)) == after
+
+
+# --- delay ----------------------------------------------------------------------------------------
+
+_OLD = ["return total", "x = 1", "def f():", "", "}", "else:", "print(name)", "    pass"]
+_NEW = ["brand new line", "return totals", "y = 2"]
+old_lines = st.lists(st.sampled_from(_OLD), min_size=1, max_size=6)
+new_lines = st.lists(st.sampled_from([*_OLD[:5], *_NEW]), min_size=2, max_size=5)
+
+
+def line_by_line(original: list[str], lines: list[str]) -> tuple[str, str]:
+    """What is out once ``lines`` have come, and the whole patch if nothing follows."""
+    text = "".join(f"{line}\n" for line in original)
+    writer = PatchWriter("f", text, (1, len(original)))
+    said = "".join([writer.feed(f"{line}\n") for line in lines])
+    return said, said + writer.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(old_lines, new_lines)
+def test_what_is_certain_is_out_one_line_later(original: list[str], lines: list[str]) -> None:
+    rests = [original[at:] for at in range(len(original) + 1)]
+    starts = [[], *([line] for line in {*original, *_NEW}), *([line, line] for line in _NEW)]
+    for count in range(1, len(lines)):
+        futures = [start + rest for start in starts for rest in rests] + [lines[count:]]
+        wholes = [line_by_line(original, lines[:count] + future)[1] for future in futures]
+        least, most = min(wholes), max(wholes)
+        equal = takewhile(lambda each: each[0] == each[1], zip(least, most, strict=False))
+        certain = "".join(one for one, _ in equal)
+        assert line_by_line(original, lines[: count + 1])[0].startswith(certain)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 5000])
+def test_a_long_line_is_compared_only_up_to_its_first_part(piece: int) -> None:
+    long = "a" * (3 * JUDGED)
+    for new in (long + "b", long[:-1] + "b", "b" + long, long):
+        text = f"x\n{new}\ny\n"
+        pieces = [text[at : at + piece] for at in range(0, len(text), piece)]
+        patch = stream(f"x\n{long}\ny\n", (1, 3), pieces)
+        assert patched(f"x\n{long}\ny\n", patch) == text
+
+
+@given(st.lists(st.sampled_from(["a", "\r", "\r\r", "\n", "b" * 9]), max_size=20))
+def test_carriage_returns_of_a_growing_line_wait_for_its_end(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    for endings in get_args(Endings):
+        whole = stream("x\ny\n", (1, 2), [text], endings=endings)
+        assert stream("x\ny\n", (1, 2), pieces, endings=endings) == whole
