@@ -70,11 +70,6 @@ TOOLS: Final[tuple[Item, ...]] = (
 )
 
 
-def is_question(instruction: str) -> bool:
-    """The plain rule that tells a question from an edit: it ends in a question mark."""
-    return instruction.rstrip().endswith(("?", "\N{FULLWIDTH QUESTION MARK}"))
-
-
 @dataclass(slots=True)
 class Exchange:
     """One question and what came of it."""
@@ -118,7 +113,7 @@ class Conversation:
         files = [
             (block, version)
             for block, version in blocks
-            if block.region is not None or self._known(block.path) != version
+            if block.region or block.selected or self._known(block.path) != version
         ]
         exchange = Exchange(
             user_message(instruction, [block for block, _ in files]),

@@ -12,7 +12,7 @@ replace all files or none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from sparkcode.assistant.checkpoints import Checkpoints, replace_all
@@ -22,6 +22,7 @@ from sparkcode.assistant.preview import EditPreview
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.protocol.blocks import FileBlock
+from sparkcode.syntax.languages import language_of
 from sparkcode.syntax.lines import Region, disjoint, line_count
 
 EditState = Literal["none", "streaming", "pending", "accepted", "rejected", "undone", "failed"]
@@ -38,12 +39,17 @@ class Target:
         return f"{self.path}:{self.region}"
 
 
+NEW: Final = Region(1, 0)
+"""All of a file without lines: one that is empty, or is not there yet."""
+
 PLACES_SHOWN: Final = 3
 """Regions of a file that are named; of more, only how many there are."""
 
 
 def place(path: str, regions: Sequence[Region]) -> str:
-    """Regions of a file in a few words: ``a.py:1-9, 40-52``."""
+    """Regions of a file in a few words: ``a.py:1-9, 40-52``; its name alone where all is new."""
+    if all(each.last < each.first for each in regions):
+        return path
     if len(regions) > PLACES_SHOWN:
         return f"{path}: {len(regions)} places"
     return f"{path}:{', '.join(map(str, regions))}"
@@ -77,22 +83,37 @@ class Edits:
     def previews(self) -> Mapping[str, EditPreview]:
         return self._stream.previews
 
+    def exists(self, path: str) -> bool:
+        """Whether the workspace has a file or folder of that name."""
+        return self._workspace.exists(path)
+
+    def text_of(self, path: str) -> str:
+        """The text of a file as it is on disk; WorkspaceError if it cannot be edited."""
+        return self._workspace.read(path).text
+
     def open(self, path: str) -> Buffer:
         """Read a file (again); WorkspaceError if it cannot be edited."""
         buffer = self._workspace.read(path)
         self._buffers[buffer.path] = buffer
         return buffer
 
-    def blocks(self, targets: Sequence[Target]) -> list[tuple[FileBlock, int]]:
+    def blocks(
+        self, targets: Sequence[Target], about: Target | None = None
+    ) -> list[tuple[FileBlock, int]]:
         """Every open file as a block with its version, the targets first and with their regions.
 
-        They are read again first. A target that is not open is opened; UsageError if its region
-        lies outside the file.
+        They are read again first. A target that is not open is opened, or is new if there is no
+        such file; UsageError if its region lies outside the file.
         """
         for path in list(self._buffers):
             self._reread(path)
         found: dict[str, tuple[FileBlock, int]] = {}
         for name, regions in self._by_file(targets).items():
+            if regions == [NEW] and self._workspace.read_bytes(name) is None:
+                self._workspace.check_writable(name)
+                block = FileBlock(name, "", language_of(name), (NEW.first, NEW.last), new=True)
+                found[name] = (block, 0)
+                continue
             buffer = self._buffers.get(name) or self.open(name)
             for region in regions:
                 check_region(buffer, region)
@@ -100,9 +121,18 @@ class Edits:
             block = FileBlock(name, buffer.text, buffer.language, first, also=tuple(also))
             found[name] = (block, buffer.version)
         for name, buffer in self._buffers.items():
-            block = FileBlock(name, buffer.text, buffer.language)
-            found.setdefault(name, (block, buffer.version))
+            found.setdefault(name, (self._context(name), buffer.version))
+        if about is not None:
+            name = self._workspace.relative(about.path)
+            check_region(self._buffers.get(name) or self.open(name), about.region)
+            block, version = found.get(name) or (self._context(name), self._buffers[name].version)
+            lines = about.region.first, about.region.last
+            found[name] = replace(block, selected=lines), version
         return list(found.values())
+
+    def _context(self, name: str) -> FileBlock:
+        buffer = self._buffers[name]
+        return FileBlock(name, buffer.text, buffer.language)
 
     def _by_file(self, targets: Sequence[Target]) -> dict[str, list[Region]]:
         """The regions of each file that has one."""

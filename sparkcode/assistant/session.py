@@ -26,7 +26,6 @@ from sparkcode.assistant.flight import (
     FIRST_EVENT_SECONDS,
     LINK_LIMIT,
     STOP_SECONDS,
-    ConnectionState,
     Flight,
     Flights,
     Link,
@@ -129,10 +128,10 @@ class Session:
 
     async def wait_turn(self) -> Turn:
         """The newest turn once nothing more becomes of it; UsageError if there is none."""
-        while self.busy:
-            await self.changed(self.revision)
         if self._turn is None:
             raise UsageError("there is no turn to wait for; submit an instruction first")
+        while self.busy:
+            await self.changed(self.revision)
         return self._turn
 
     # --- what the user does -------------------------------------------------------------------
@@ -144,12 +143,17 @@ class Session:
         return buffer
 
     def submit(
-        self, instruction: str, target: Target | None = None, *, also: Sequence[Target] = ()
+        self,
+        instruction: str,
+        target: Target | None = None,
+        *,
+        also: Sequence[Target] = (),
+        about: Target | None = None,
     ) -> Turn:
-        """Ask for an edit of ``target``, or without one a question.
+        """Ask for an edit of ``target``, or without one a question, ``about`` some lines or not.
 
-        A running turn is interrupted first, a pending edit counts as rejected. Before the link is
-        up the turn waits. UsageError for an empty instruction or a region outside its file.
+        It ends the running turn and rejects a pending edit, and waits until the link is up.
+        UsageError for an empty instruction or a region outside its file.
         """
         asked = instruction.encode(errors="replace").decode().strip()
         if not asked:
@@ -157,7 +161,7 @@ class Session:
         if self.link.state == "closed":
             raise UsageError("the session is closed")
         targets = () if target is None else (target, *also)
-        blocks = self.edits.blocks(targets)
+        blocks = self.edits.blocks(targets, about)
         self.interrupt()
         if self.edit == "pending":
             self.reject()
@@ -172,9 +176,9 @@ class Session:
         return turn
 
     def interrupt(self) -> bool:
-        """Stop the running turn; False if none runs. What landed stays visible.
+        """Stop the running turn, or the search for a better answer; False if there is neither.
 
-        While a better answer is looked for that ends, and the best so far stays.
+        What landed stays visible.
         """
         if self.improving.stop():
             return True
@@ -191,7 +195,7 @@ class Session:
         return True
 
     def accept(self) -> tuple[str, ...]:
-        """Write the pending edit; the paths that changed. A better one is looked for no more.
+        """Write the pending edit; the paths that changed.
 
         PatchApplyError or WorkspaceError leave the disk unchanged and the edit pending.
         """
@@ -284,8 +288,7 @@ class Session:
 
     def _unreachable(self, message: Unreachable) -> None:
         down = message.final or message.failures >= DOWN_AFTER
-        state: ConnectionState = "down" if down else self.link.state
-        self._set_link(state=state, error=message.error)
+        self._set_link(state="down" if down else self.link.state, error=message.error)
         if message.final and self._turn is not None:
             self._show(failed(self._turn, message.error))
 
@@ -330,15 +333,13 @@ class Session:
 
     def _landed(self, flight: Flight, event: ServerEvent) -> None:
         """A response has ended: make it history, or forget its question."""
-        response = ended(event)
-        exchange = flight.exchange
+        response, exchange = ended(event), flight.exchange
         if exchange is not None and response is not None:
             exchange.output = flight.items or tuple(response.output)
         elif exchange is not None and not flight.dropped:
             self._conversation.forget(exchange)
         if response is not None and not len(self._flights):
-            output = () if exchange is None else exchange.output
-            self._chain.completed(response, history_items(output))
+            self._chain.completed(response, history_items(exchange.output if exchange else ()))
 
     def _fail(self, flight: Flight, error: str) -> None:
         if self._shown(flight) and self._turn is not None and flight.exchange is not None:

@@ -91,6 +91,13 @@ class Workspace:
             self._versions[name] = (version, raw)
         return Buffer(name, text, language_of(name), version, raw)
 
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at ``path``; what leads outside does not count."""
+        try:
+            return self.contained(path).exists()
+        except (WorkspaceError, OSError):
+            return False
+
     def read_bytes(self, path: str) -> bytes | None:
         """The bytes on disk; None if there is no file."""
         place = self.contained(path)

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,9 @@ from sparkcode.cli.trying import LargerModel, tries_option
 from sparkcode.errors import EngineUnreachableError, SparkError, UsageError
 
 if TYPE_CHECKING:
+    from sparkcode.assistant.composing import Asked
     from sparkcode.assistant.edits import Edits, Target
+    from sparkcode.assistant.intent import Intent
     from sparkcode.assistant.session import Session
     from sparkcode.assistant.tries import Judge
     from sparkcode.assistant.workspace import Workspace
@@ -38,14 +40,13 @@ _RANGE: Final = re.compile(r"(?P<path>.+):(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}
 class Job:
     """What the command line asked for."""
 
-    instruction: str
+    intent: Intent
+    """The instruction, and what kind of turn it asks for."""
     files: tuple[str, ...]
     """As given: ``FILE`` or ``FILE:A-B``."""
     apply: bool
     anywhere: bool
     """Whether an edit may reach outside the named lines."""
-    edits: bool
-    """Whether an edit is asked for, not an answer."""
     output: Output
     timeout: float | None
     """Seconds for the whole turn; None for no limit."""
@@ -92,9 +93,12 @@ def exec_command(
 
     Files with a range are edited there and nowhere else. Without any range the first file is, or
     what the INSTRUCTION says of it: in a file of more than 120 lines the function it names; for
-    "Rename X to Y" the places with that name, also in the other files. Those are context. An
-    INSTRUCTION that ends in a question mark is answered, and edits nothing, unless --apply or
-    --diff asks for an edit.
+    "Rename X to Y" the places with that name, also in the other files. Those are context.
+
+    Not every INSTRUCTION is an edit. A question or "Explain ..." is answered, unless --apply,
+    --diff or --check asks for an edit; "Write a script PATH ..." makes a new file; "Write tests for
+    NAME" tests, where the project keeps them. /edit, /ask, /explain, /new PATH and /test NAME in
+    front of it always win.
 
     An edit with faults (it does not parse, uses names that nothing defines, drops definitions ...)
     is asked for again, up to --tries; the best answer is taken. With --check the command decides:
@@ -106,9 +110,8 @@ def exec_command(
     sparkcode exec "Fix the off-by-one" -f app.py:10-14 --apply --check "pytest -q" --tries 8
     sparkcode exec "Rename Stack to Pile everywhere" -f stack.py -f app.py --diff
     sparkcode exec "What does this do?" -f app.py
+    sparkcode exec "Write tests for load" -f app.py --apply
     """
-    from sparkcode.assistant.context import is_question
-
     apply, diff, as_json = flags.pop("apply"), flags.pop("diff"), flags.pop("as_json")
     if apply and diff:
         raise UsageError("--apply and --diff exclude each other; --apply writes, --diff prints")
@@ -118,10 +121,21 @@ def exec_command(
         raise UsageError("the instruction is empty; say what to do")
     output: Output = "json" if as_json else "diff" if diff else "text"
     anywhere, check = flags.pop("anywhere"), flags.pop("check")
-    edits = apply or diff or check is not None or not is_question(instruction)
+    intent = _intent(instruction, edits=apply or diff or check is not None)
     config, reach = settings(api_key, script, **flags)
-    job = Job(instruction, files, apply, anywhere, edits, output, timeout, config.tries, check)
+    job = Job(intent, files, apply, anywhere, output, timeout, config.tries, check)
     return asyncio.run(_run(job, reach))
+
+
+def _intent(instruction: str, *, edits: bool) -> Intent:
+    """What is asked for; where an edit is to come of it, a question is none."""
+    from sparkcode.assistant.intent import intent_of
+
+    intent = intent_of(instruction, exists=os.path.lexists)
+    plain = intent.said == instruction.strip()
+    if edits and plain and intent.kind in ("ask", "explain"):
+        return replace(intent, kind="edit")
+    return intent
 
 
 # --- the turn -------------------------------------------------------------------------------
@@ -138,6 +152,11 @@ class _Dialled:
         first, self._first = self._first, None
         return await self._dialer.dial() if first is None else first
 
+    async def close(self) -> None:
+        """Give up a link that nobody has asked for."""
+        if self._first is not None:
+            await self._first[0].close()
+
 
 async def _run(job: Job, reach: Reach) -> int:
     task = asyncio.current_task()
@@ -153,8 +172,8 @@ async def _run(job: Job, reach: Reach) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop)
     try:
-        async with _session(job, reach, running) as (session, targets):
-            status = await _turn(job, session, targets)
+        async with _session(job, reach, running) as (session, asked):
+            status = await _turn(job, session, asked)
     except asyncio.CancelledError:
         if not stopped:
             raise
@@ -168,8 +187,8 @@ async def _run(job: Job, reach: Reach) -> int:
 @asynccontextmanager
 async def _session(
     job: Job, reach: Reach, running: list[Session]
-) -> AsyncIterator[tuple[Session, list[Target]]]:
-    """A session whose link is up and whose files are open."""
+) -> AsyncIterator[tuple[Session, Asked]]:
+    """A session whose link is up and whose files are open, and the turn for it."""
     from sparkcode.assistant.edits import Edits
     from sparkcode.assistant.session import Session
     from sparkcode.assistant.tries import Tries
@@ -178,11 +197,14 @@ async def _session(
 
     workspace = Workspace(Path.cwd())
     # What is wrong with the files is said before an engine is started for them.
-    _open_files(Edits(workspace), job.files)
+    edits = Edits(workspace)
+    asked = _composed(job, edits, _open_files(edits, job.files))
+    edits.blocks(asked.targets, asked.about)
     dialer, larger = LateDialer(reach, progress), LargerModel(reach)
     try:
+        dialled = _Dialled(await dialer.dial(), dialer)
         session = Session(
-            dialer=_Dialled(await dialer.dial(), dialer),
+            dialer=dialled,
             clock=LoopClock(),
             workspace=workspace,
             model=reach.asked_model,
@@ -193,11 +215,12 @@ async def _session(
         task = asyncio.create_task(session.run())
         try:
             running.append(session)
-            targets = _open_files(session.edits, job.files)
-            yield session, _aimed(job, session.edits, targets) if job.edits else []
+            _open_files(session.edits, job.files)
+            yield session, asked
         finally:
             await session.close()
             await task
+            await dialled.close()
     finally:
         await larger.close()
         await dialer.close()
@@ -235,19 +258,26 @@ def _open_files(edits: Edits, specs: Sequence[str]) -> list[Target]:
     return [Target(names[0], whole(edits.buffers[names[0]].text))]
 
 
-def _aimed(job: Job, edits: Edits, targets: list[Target]) -> list[Target]:
-    """``targets``, or where the instruction leads when it names no lines; then that is said."""
-    from sparkcode.assistant.aim import aim
+def _composed(job: Job, edits: Edits, targets: list[Target]) -> Asked:
+    """The turn that is asked for; what it is, is said where the command line does not say it."""
+    from sparkcode.assistant.composing import Asked, Desk, composed
     from sparkcode.assistant.edits import places
     from sparkcode.syntax.widen import Source
 
-    if not targets or any(_parse(spec)[1] for spec in job.files):
-        return targets
+    intent = job.intent
+    ranged = any(_parse(spec)[1] for spec in job.files)
+    if intent.kind == "edit" and (ranged or not targets):
+        return Asked("edit", intent.said, tuple(targets))
     sources = {path: Source.of(each.text, each.language) for path, each in edits.buffers.items()}
-    aimed = list(aim(job.instruction, sources, targets[0].path, targets[0].region))
-    if aimed != targets:
-        progress(f"edits {places(aimed)}")
-    return aimed
+    first = targets[0] if targets else None
+    path, region = (first.path, first.region) if first is not None else ("", None)
+    desk = Desk(sources, path, region, ranged, edits.exists, edits.text_of)
+    asked = composed(intent, desk)
+    if asked.kind not in ("edit", "ask"):
+        progress(asked.title)
+    elif asked.targets and list(asked.targets) != targets:
+        progress(f"edits {places(asked.targets)}")
+    return asked
 
 
 def _parse(spec: str) -> tuple[str, tuple[int, int] | None]:
@@ -269,9 +299,10 @@ def _parse(spec: str) -> tuple[str, tuple[int, int] | None]:
     return match["path"], (first, last)
 
 
-async def _turn(job: Job, session: Session, targets: list[Target]) -> int:
+async def _turn(job: Job, session: Session, asked: Asked) -> int:
     """Ask, report while it streams, and finish; the exit status."""
-    turn = session.submit(job.instruction, targets[0] if targets else None, also=targets[1:])
+    target = asked.targets[0] if asked.targets else None
+    turn = session.submit(asked.instruction, target, also=asked.targets[1:], about=asked.about)
     printer = Printer(job.output, turn)
     try:
         async with asyncio.timeout(job.timeout):

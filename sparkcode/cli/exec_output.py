@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from sparkcode.assistant.plain import one_line, plain
 from sparkcode.assistant.unified import unified_diff
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ Output = Literal["text", "diff", "json"]
 
 SCHEMA: Final = 1
 """Version of the JSON lines; grows when a key changes its meaning or goes."""
+
+
+SAID: Final = 200
+"""Characters of an answer in words that stand for it where only an edit is printed."""
 
 
 class Printer:
@@ -90,8 +95,6 @@ class Printer:
         self._end_text()
         text = "".join(self._diffs.values())
         if sys.stdout.isatty():
-            from sparkcode.assistant.plain import plain
-
             text = plain(text)
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())
@@ -104,6 +107,9 @@ class Printer:
             self._event("error", message=error)
             progress(f"error: {error}")
         files = file_rows(session, self._diffs)
+        if self._output == "diff" and not files and not error and session.turn is not None:
+            said = one_line(session.turn.text)[:SAID]
+            progress(f"no edit: {said}" if said else "no edit")
         if self._output != "json":
             for row in files:
                 counts = f"{row['path']} (+{row['added']} -{row['removed']})"

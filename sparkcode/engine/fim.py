@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sparkcode.engine.base import GenerateRequest
-from sparkcode.engine.prompt import Control, Prompt
+from sparkcode.engine.chatml import Control, Prompt
 from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import COMPLETE_LINE, Cursor, FileBlock, split
 

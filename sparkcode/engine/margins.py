@@ -32,6 +32,13 @@ class Margins:
         self._held = ""
         self._begun = False
 
+    @classmethod
+    def of_new(cls, before: str = "") -> Margins:
+        """For text that replaces none: it begins with ``before`` and ends without blank lines."""
+        margins = cls("-", "")
+        margins._before = before
+        return margins
+
     def feed(self, text: str) -> str:
         """The part of what has arrived that is certain."""
         if self.free:

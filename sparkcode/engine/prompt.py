@@ -9,26 +9,23 @@ region and the instruction, before them what the region needs of its file where 
 enough to profit, and the engine turns the rewritten region into a patch. The head of the
 edit prompt never changes: its KV cache is computed once and kept. Wordings are those that did best
 of twelve on 80 everyday edits.
-
-A prompt is a sequence of plain text and :class:`Control` tokens, never one string: text that a user
-or a file brings cannot spell a control token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sparkcode.engine.base import GenerateRequest, Item, Message, ToolCall, ToolOutput
+from sparkcode.engine.base import GenerateRequest, Message
+from sparkcode.engine.chatml import START, Prompt, fence_for, fenced, turn
 from sparkcode.engine.examples import EXAMPLES, Example
+from sparkcode.engine.excerpts import defined_elsewhere
 from sparkcode.errors import EngineError
 from sparkcode.protocol.blocks import FileBlock, split
 from sparkcode.protocol.variants import PromptStyle
 from sparkcode.syntax.lines import Region, disjoint, line_count
 from sparkcode.syntax.outline import Context, context
-
-CHAT_SYSTEM = "You are a coding assistant in a terminal. Answer briefly and to the point."
 
 EDIT_SYSTEM = (
     "You edit code. You are given a piece of code and an instruction. Reply with the complete "
@@ -50,19 +47,6 @@ EDIT_TOOL = "apply_patch"
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """One control token of the chat format, by its spelling."""
-
-    spelling: str
-
-
-Prompt = tuple[str | Control, ...]
-"""Text and control tokens in turn; no two strings stand side by side."""
-
-_START, END = Control("<|im_start|>"), Control("<|im_end|>")
-
-
-@dataclass(frozen=True, slots=True)
 class EditTask:
     """A region to rewrite."""
 
@@ -71,6 +55,14 @@ class EditTask:
     instruction: str
     alone: bool = False
     """Whether the region says all that the model needs: then the rest of the file is not shown."""
+    others: tuple[FileBlock, ...] = ()
+    """Other files of the conversation, each as it was said last."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether nothing is rewritten: what is asked for is new."""
+        first, last = self.region
+        return last < first
 
     @property
     def region_text(self) -> str:
@@ -98,11 +90,27 @@ def edit_tasks(request: GenerateRequest) -> tuple[EditTask, ...]:
     for block in blocks:
         if block.region is not None:
             files.setdefault(block.path, []).append(block)
+    others = _others(request, files)
     return tuple(
-        EditTask(replace(same[0], region=(region.first, region.last), also=()), instruction)
+        EditTask(
+            replace(same[0], region=(region.first, region.last), also=()),
+            instruction,
+            others=others,
+        )
         for same in files.values()
         for region in disjoint(_regions(same))
     )
+
+
+def _others(request: GenerateRequest, edited: Container[str]) -> tuple[FileBlock, ...]:
+    """The newest word on each file that is not edited, those said last first."""
+    found: dict[str, FileBlock] = {}
+    for item in reversed(request.items):
+        if isinstance(item, Message) and item.role == "user":
+            for block in split(item.text)[0]:
+                if block.path not in edited:
+                    found.setdefault(block.path, block)
+    return tuple(found.values())
 
 
 def _regions(same: Sequence[FileBlock]) -> Iterator[Region]:
@@ -138,15 +146,15 @@ def style_of(wanted: PromptStyle, own: Style) -> Style:
 def edit_head(style: Style) -> Prompt:
     """The constant start of every edit prompt: everything before the user's own turn."""
     shown = EXAMPLES if style == "rich" else EXAMPLES[:1]
-    return (*_turn("system", EDIT_SYSTEM), *(part for one in shown for part in _example(one)))
+    return (*turn("system", EDIT_SYSTEM), *(part for one in shown for part in _example(one)))
 
 
 def _example(example: Example) -> Prompt:
     known = Context(example.context, "")
     asked = _asked(example.before, example.language, example.instruction, known)
     return (
-        *_turn("user", asked),
-        *_turn("assistant", f"```{example.language}\n{example.after}\n```"),
+        *turn("user", asked),
+        *turn("assistant", f"```{example.language}\n{example.after}\n```"),
     )
 
 
@@ -157,57 +165,23 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     """
     fence = fence_for(task.region_text)
     block = task.block
-    known = Context("", "")
+    known, elsewhere = Context("", ""), ""
     if style == "rich" and not task.alone:
         text = block.text.replace("\r\n", "\n")
         region = Region(*task.region)
         known = context(text, block.language, region, wanted=task.instruction, count=count)
-    body = _asked(task.region_text, block.language, task.instruction, known)
+        elsewhere = defined_elsewhere(block, task.others, count)
+    body = elsewhere + _asked(task.region_text, block.language, task.instruction, known)
     return (
         *edit_head(style),
-        *_turn("user", body),
-        _START,
+        *turn("user", body),
+        START,
         f"assistant\n{fence}{block.language}\n",
     )
 
 
 def _asked(region: str, language: str, instruction: str, known: Context) -> str:
     """The user's turn; up to the instruction, or what it names, nothing depends on it."""
-    rest = _fenced(f"{_REST}\n", known.region, language) if known.region else ""
-    more = _fenced(f"{_MORE}\n", known.instruction, language) if known.instruction else ""
-    return f"{rest}{_fenced('', region, language)}{more}Instruction: {instruction}"
-
-
-def _fenced(title: str, text: str, language: str) -> str:
-    fence = fence_for(text)
-    return f"{title}{fence}{language}\n{text}\n{fence}\n\n"
-
-
-def fence_for(text: str) -> str:
-    """A backtick fence that no line of ``text`` can close."""
-    fence = "```"
-    while any(line.strip().startswith(fence) for line in text.split("\n")):
-        fence += "`"
-    return fence
-
-
-def chat_prompt(items: Sequence[Item]) -> Prompt:
-    """ChatML for a conversation, ending where the assistant's answer begins."""
-    has_system = any(isinstance(item, Message) and item.role == "system" for item in items)
-    head = () if has_system else _turn("system", CHAT_SYSTEM)
-    turns = (part for item in items for part in _item_turn(item))
-    return (*head, *turns, _START, "assistant\n")
-
-
-def _item_turn(item: Item) -> Prompt:
-    match item:
-        case Message(role=role, text=text):
-            return _turn(role, text)
-        case ToolCall(name=name, input=text):
-            return _turn("assistant", f"{name}\n{text}")
-        case ToolOutput(output=output):
-            return _turn("user", f"Tool output:\n{output}")
-
-
-def _turn(role: str, text: str) -> Prompt:
-    return (_START, f"{role}\n{text}", END, "\n")
+    rest = fenced(f"{_REST}\n", known.region, language) if known.region else ""
+    more = fenced(f"{_MORE}\n", known.instruction, language) if known.instruction else ""
+    return f"{rest}{fenced('', region, language)}{more}Instruction: {instruction}"

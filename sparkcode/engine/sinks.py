@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from sparkcode.engine.base import Channel
+from sparkcode.engine.chatml import fence_for
 from sparkcode.engine.fence import FenceStop
 from sparkcode.engine.margins import Margins
 from sparkcode.engine.opening import Opening
-from sparkcode.engine.prompt import EDIT_TOOL, EditTask, fence_for
+from sparkcode.engine.prompt import EDIT_TOOL, EditTask
+from sparkcode.patch.adding import AddWriter
 from sparkcode.patch.writer import PatchWriter
+from sparkcode.syntax.lines import line_count
 
 NO_CHANGE = "No change: the model returned the marked lines as they are."
 
@@ -51,17 +54,26 @@ class PatchSink:
     the model had not reached yet.
 
     Of an edit in several passes each has a sink that goes on with the patch ``after`` another's;
-    the ``last`` one ends it.
+    the ``last`` one ends it. A new file is a patch of its own.
     """
 
     def __init__(
         self, task: EditTask, after: PatchSink | None = None, *, last: bool = True
     ) -> None:
-        block, written = task.block, None if after is None else after._writer
+        block, before = task.block, None if after is None else after._writer
+        written = before if isinstance(before, PatchWriter) else None
         self._opening = Opening(task.region_text)
-        self._margins = Margins(task.region_text, task.instruction)
+        self._margins = (
+            Margins.of_new(_gap(task))
+            if task.writes
+            else Margins(task.region_text, task.instruction)
+        )
         self._fence = FenceStop(fence_for(task.region_text))
-        self._writer: PatchWriter = PatchWriter(block.path, block.text, task.region, after=written)
+        self._writer: PatchWriter | AddWriter = (
+            AddWriter(block.path)
+            if block.new
+            else PatchWriter(block.path, block.text, task.region, after=written)
+        )
         self._channel = Channel("custom_tool_call", EDIT_TOOL)
         self._last = last
         self._blank = False
@@ -93,3 +105,19 @@ class PatchSink:
         if text:
             self._blank = text.endswith("\n")
         return self._writer.feed(text)
+
+
+_GAPS: Final = {"python": 2, "markdown": 1} | dict.fromkeys(
+    ("javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp", "sql", "html", "css"), 1
+)
+"""Blank lines between two definitions at the end of a file; elsewhere lines follow each other."""
+
+
+def _gap(task: EditTask) -> str:
+    """The blank lines between what a file has and what is added at its end."""
+    lines = task.block.text.split("\n")[: task.region[0] - 1]
+    at_end = task.region[0] > line_count(task.block.text)
+    if not at_end or not any(line.strip() for line in lines):
+        return ""
+    there = len(lines) - len("\n".join(lines).rstrip().split("\n"))
+    return "\n" * max(0, _GAPS.get(task.block.language, 0) - there)

@@ -23,6 +23,8 @@ from pathlib import Path
 from sparkcode.config import cache_root
 from sparkcode.engine.answer import Answer, Tools
 from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
+from sparkcode.engine.chat import chat_prompt
+from sparkcode.engine.chatml import END, Control, Prompt, fence_for
 from sparkcode.engine.draft import Drafter
 from sparkcode.engine.ending import CompletionSink, place_between
 from sparkcode.engine.fim import (
@@ -36,22 +38,18 @@ from sparkcode.engine.fim import (
 from sparkcode.engine.passes import one_answer, pieces_of, sinks_for
 from sparkcode.engine.prefixes import PrefixCaches
 from sparkcode.engine.prompt import (
-    END,
-    Control,
     EditTask,
-    Prompt,
     Style,
-    chat_prompt,
     edit_head,
     edit_prompt,
     edit_tasks,
-    fence_for,
     style_for,
     style_of,
 )
 from sparkcode.engine.scheduler import MAX_SEATS, Scheduler, Seat
 from sparkcode.engine.sinks import MessageSink, PatchSink, Sink
 from sparkcode.engine.speculation import Speculator
+from sparkcode.engine.writing import writing_prompt
 from sparkcode.errors import EngineError
 from sparkcode.model.blocks import F32
 from sparkcode.model.language_model import LanguageModel
@@ -172,7 +170,8 @@ class SparkEngine:
 
     def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
         """Evaluate the constant head of edits when tools are offered, else the conversation."""
-        prompt = edit_head(self._style) if request.tools else chat_prompt(request.items)[:-2]
+        talk = chat_prompt(request.items, self._count)[:-2]
+        prompt = edit_head(self._style) if request.tools else talk
         ids = self._encode(prompt)
         seat = self._scheduler.join(self._caches.take(ids))
         usage = TokenUsage(len(ids), len(seat.cache))
@@ -191,10 +190,13 @@ class SparkEngine:
     def _plan(self, request: GenerateRequest) -> Plan:
         if (completion := completion_task(request)) is not None:
             return self._completion(completion, request)
-        ids, sink = self._encode(chat_prompt(request.items)), MessageSink()
+        ids, sink = self._encode(chat_prompt(request.items, self._count)), MessageSink()
         return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
 
     def _edit(self, task: EditTask, sink: PatchSink, request: GenerateRequest) -> Plan:
+        if task.writes:
+            ids = self._encode(writing_prompt(task, self._count))
+            return Plan(ids, sink, self._limit(ids, request, DEFAULT_CHAT_TOKENS))
         style = style_of(request.prompt, self._style)
         ids = self._encode(edit_prompt(task, style, self._count))
         region = len(self._model.tokenizer.encode(task.region_text))

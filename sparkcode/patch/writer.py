@@ -179,14 +179,12 @@ class PatchWriter:
     def _stream(self, partial: str) -> None:
         """Show the beginning of a line if it is certain to be new."""
         certain = partial.rstrip("\r")
-        if self._streamed is None:
-            deletions = self._aligner.judge(certain)
-            if deletions is None:
-                return
-            self._run(deletions)
-            self._hunks.begin_insertion()
-            self._streamed = 0
-        self._hunks.write(certain[self._streamed :])
+        deletions = self._aligner.judge(certain)
+        if deletions is None:
+            return
+        self._run(deletions)
+        self._hunks.begin_insertion()
+        self._hunks.write(certain)
         self._streamed = len(certain)
         self._returns = len(partial) - len(certain)
 

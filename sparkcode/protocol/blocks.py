@@ -8,10 +8,12 @@
 
 Any model can read it, and an engine that rewrites regions reads the same lines to know what it may
 change, in one place or several. ``Edit region`` is absent when the file is only context. A file
-that is to be completed has the line ``Cursor: line 4 column 1`` instead. The fence is longer than
-any run of backticks in the text, so no content can close it. A path with characters that could
-break the line is written as a JSON string. A text without a final newline is followed by the line
-``(no newline at end of file)`` after its closing fence. CRLF endings travel as they are.
+that is to be completed has the line ``Cursor: line 4 column 1`` instead, one that a question is
+about may have ``Selected: lines 4-5``, and one that does not exist yet has the line ``New file``.
+The fence is longer than any run of backticks in the text, so no content can close it. A path with
+characters that could break the line is written as a JSON string. A text without a final newline is
+followed by the line ``(no newline at end of file)`` after its closing fence. CRLF endings travel as
+they are.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ _NO_NEWLINE = "(no newline at end of file)"
 _HEAD = re.compile(
     r"^File: (?P<path>[^\n]+)\n"
     r"(?:Edit region: lines (?P<regions>\d{1,9}-\d{1,9}(?:, \d{1,9}-\d{1,9})*)\n)?"
+    r"(?:Selected: lines (?P<selected>\d{1,9}-\d{1,9})\n)?"
+    r"(?P<new>New file\n)?"
     r"(?:Cursor: line (?P<line>\d{1,9}) column (?P<column>\d{1,9})\n)?"
     r"(?P<fence>`{3,})(?P<language>[^`\n]*)\n",
     re.MULTILINE,
@@ -68,6 +72,10 @@ class FileBlock:
     """Where a completion goes; None when none is asked for."""
     also: tuple[Region, ...] = ()
     """Further lines that the same edit may rewrite; none without a region."""
+    selected: Region | None = None
+    """The lines that a question is about; None when it is about no lines of this file."""
+    new: bool = False
+    """Whether there is no such file yet."""
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -80,13 +88,15 @@ def render(block: FileBlock) -> str:
     longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
     fence = "`" * max(3, longest + 1)
     path = block.path if _PLAIN_PATH.fullmatch(block.path) else json.dumps(block.path)
-    named = ", ".join(f"{first}-{last}" for first, last in block.regions)
+    named = ", ".join(map(_range, block.regions))
     region = f"Edit region: lines {named}\n" if named else ""
     cursor = block.cursor
     place = "" if cursor is None else f"Cursor: line {cursor.line} column {cursor.column}\n"
     ends = block.text.endswith("\n") or not block.text
     tail = "" if ends else f"\n{fence}\n{_NO_NEWLINE}\n"
-    head = f"File: {path}\n{region}{place}{fence}{block.language}\n"
+    selected = "" if block.selected is None else f"Selected: lines {_range(block.selected)}\n"
+    new = "New file\n" if block.new else ""
+    head = f"File: {path}\n{region}{selected}{new}{place}{fence}{block.language}\n"
     return f"{head}{block.text}" + (tail or f"{fence}\n")
 
 
@@ -123,9 +133,15 @@ def _blocks(message: str) -> Iterator[tuple[FileBlock, tuple[int, int]]]:
             path = _unquote(path)
         text = text.removesuffix("\n") if close["bare"] else text
         region, also = (regions[0], tuple(regions[1:])) if regions else (None, ())
-        block = FileBlock(path, text, head["language"], region, cursor, also)
+        selected = next(iter(_regions(head["selected"])), None)
+        new = head["new"] is not None
+        block = FileBlock(path, text, head["language"], region, cursor, also, selected, new)
         yield block, (head.start(), close.end())
         start = close.end()
+
+
+def _range(region: Region) -> str:
+    return f"{region[0]}-{region[1]}"
 
 
 def _regions(named: str | None) -> list[Region]:

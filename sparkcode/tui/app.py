@@ -23,7 +23,7 @@ from textual.containers import Container
 from textual.driver import Driver
 from textual.screen import Screen
 
-from sparkcode.assistant.context import is_question
+from sparkcode.assistant.edits import Target
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.trial import CommandJudge
@@ -253,7 +253,7 @@ class SparkApp(App[None]):
         self.panes.step(by)
 
     def action_region(self) -> None:
-        self._stage.aiming.step(self._stage.asked)
+        self._stage.aiming.step(self._stage.prompt.text)
         self._pump()
 
     def action_page(self, by: int) -> None:
@@ -300,14 +300,13 @@ class SparkApp(App[None]):
         self._stage.buffer.call_later(self._send, message.text)
 
     def _send(self, instruction: str) -> None:
-        pane = self.panes.current
         try:
-            targets = []
-            known = pane is not None and pane.path in self.session.buffers
-            if known and not is_question(instruction):
-                targets = list(self._stage.aiming.targets(instruction))
+            asked = self._stage.aiming.asked(instruction)
+            targets = [each for each in asked.targets if self._is_there(each)]
+            about = asked.about if asked.about and self._is_there(asked.about) else None
             self._stage.leave_turn(self._clock.now())
-            self.session.submit(instruction, targets[0] if targets else None, also=targets[1:])
+            first = targets[0] if targets else None
+            self.session.submit(asked.instruction, first, also=targets[1:], about=about)
         except SparkError as error:
             self._stage.notice = str(error)
             return
@@ -315,3 +314,7 @@ class SparkApp(App[None]):
         self._history.push(instruction)
         self._stage.prompt.put("")
         self._pump()
+
+    def _is_there(self, target: Target) -> bool:
+        """Whether a target can be read: a file that was added and taken back is still shown."""
+        return target.path in self.session.buffers or self.panes.get(target.path) is None

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sparkcode import __version__
-from sparkcode.assistant.context import is_question
+from sparkcode.assistant.composing import Asked
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.session import Session
-from sparkcode.tui.aiming import Aiming, Targets, label
+from sparkcode.errors import SparkError
+from sparkcode.tui.aiming import Aiming, title
 from sparkcode.tui.cells import visible
 from sparkcode.tui.foot import Leaving, foot, leaving, settled
 from sparkcode.tui.history import History
@@ -57,7 +58,7 @@ class Stage:
     ) -> None:
         self.session = session
         self.panes = panes
-        self.aiming = Aiming(panes)
+        self.aiming = Aiming(panes, session.edits.exists, session.edits.text_of)
         self.notice = ""
         """One line for the user, below the newest turn."""
         self.progress = ""
@@ -159,11 +160,6 @@ class Stage:
         unfinished = session.edit in ("none", "failed") and bool(session.previews)
         return unfinished and session.turn is not None and session.turn.number != self._left_turn
 
-    @property
-    def asked(self) -> str:
-        """The instruction so far; a question leads nowhere."""
-        return "" if is_question(self.prompt.text) else self.prompt.text
-
     def leave_edit(self) -> None:
         """Show the bare file again instead of an unfinished edit."""
         if self.session.turn is not None:
@@ -195,20 +191,17 @@ class Stage:
     def _paint_file(self, width: int, *, settled: bool) -> None:
         pane = self.panes.current
         self.prompt.screen.set_class(pane is None, "-chat")
+        asked = self._asked(pane, settled=settled)
         if pane is None:
-            self.prompt.entitle("ask")
             return
-        targets = self._targets(pane, self.asked, settled=settled)
-        where = label(targets) if targets else pane.path
-        verb = "ask about" if is_question(self.prompt.text) else "edit"
-        self.prompt.entitle(f"{verb} {visible(where)}")
         preview = self.session.previews.get(pane.path)
         if preview is not None and self.edit_shown:
             live = self.session.edit == "streaming"
             rows, hunks = preview.rows, preview.hunks
             self.buffer.show_edit(pane, rows, hunks, focus=preview.focus, live=live)
         else:
-            here = [each.region for each in targets or () if each.path == pane.path]
+            meant = () if asked is None else (*asked.targets, *([asked.about] * bool(asked.about)))
+            here = [each.region for each in meant if each and each.path == pane.path]
             self.buffer.show(pane, here)
         if settled or pane is not self._tab:
             self._tab = pane
@@ -219,10 +212,19 @@ class Stage:
         preview = self.session.previews.get(path)
         return counts(preview) if preview is not None and self.edit_shown else ""
 
-    def _targets(self, pane: Pane, instruction: str, *, settled: bool) -> Targets | None:
-        """What an instruction would edit; in a long file only once the cursor rests."""
-        here = pane.pointing
+    def _asked(self, pane: Pane | None, *, settled: bool) -> Asked | None:
+        """What the prompt asks for, said above it; in a long file only once the cursor rests."""
+        here = pane and pane.pointing
         rests, self._resting = here == self._resting, here
-        if len(pane.lines) <= EAGER_LINES or (rests and settled):
-            return self.aiming.targets(instruction)
-        return self.aiming.known(instruction)
+        path = "" if pane is None else pane.path
+        asked: Asked | None
+        try:
+            if pane is None or len(pane.lines) <= EAGER_LINES or (rests and settled):
+                asked = self.aiming.asked(self.prompt.text)
+            else:
+                asked = self.aiming.known(self.prompt.text)
+        except SparkError as error:
+            self.prompt.entitle(visible(str(error)))
+            return None
+        self.prompt.entitle(visible(f"edit {path}" if asked is None else title(asked, path)))
+        return asked

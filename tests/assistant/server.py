@@ -7,16 +7,16 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sparkcode.clock import VirtualTimeLoop
 from sparkcode.errors import EngineUnreachableError
 from sparkcode.link.transport import MemoryTransport, Peer, PeerKind, Transport, memory_pair
+from sparkcode.replay.loops import InlineVirtualLoop
 
 Json = dict[str, Any]
 
 
 def virtually(work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run ``work()`` on a loop whose time jumps."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=InlineVirtualLoop) as runner:
         runner.run(work())
 
 

@@ -61,6 +61,21 @@ SCRIPT: list[dict[str, Any]] = [
     {"match": "Misfit", "patch": patch("-nowhere")},
     {"match": "Escape", "patch": patch("-x\n+y", "../victim.py")},
     {"match": "Windows", "patch": patch("-b\n+B")},
+    {"match": "Hush", "reply": ""},
+    {
+        "match": "File: new/box.py\nEdit region: lines 1-0\nNew file\n(.|\n)*Instruction: a box",
+        "patch": "*** Begin Patch\n*** Add File: new/box.py\n+class Box: ...\n*** End Patch\n",
+    },
+    {
+        "match": "(?s)File: test_calc.py\nEdit region: lines 1-0\nNew file\n.*"
+        "File: calc.py\nSelected: lines 5-6\n.*Instruction: Write tests for sub. .*pytest",
+        "patch": "*** Begin Patch\n*** Add File: test_calc.py\n+import calc\n*** End Patch\n",
+    },
+    {
+        "match": "(?s)File: test_calc.py\nEdit region: lines 2-1\n.*Write tests for sub. ",
+        "patch": patch(" import calc\n+def test_sub(): ...", "test_calc.py"),
+    },
+    {"match": "(?s)File: calc.py\nSelected: lines 1-2\n.*Explain", "reply": "It subtracts."},
     {"match": "Break", "reply": "I will", "error": "the engine gave up"},
     {"match": "Slow", "reply": "never", "ttft": 60},
     {"match": "(?s)File: calc.py.*File: notes.md.*two files", "reply": "both"},
@@ -148,7 +163,56 @@ def test_a_long_file_is_narrowed_to_what_is_named_and_a_range_is_not(
 
 
 def test_diff_prints_nothing_else(folder: Path, url: str) -> None:
-    assert run("What is it?", "--url", url, "--diff") == (0, "", "")
+    found = run("What is it?", "--url", url, "--diff")
+    assert found == (0, "", "no edit: It is a calculator.\n")
+    assert run("Hush", "--url", url, "--diff") == (0, "", "no edit\n")
+
+
+def test_a_new_file(folder: Path, url: str) -> None:
+    said = "new file new/box.py\n"
+    status, stdout, stderr = run("/new new/box.py a box", "--url", url)
+    added = "--- /dev/null\n+++ b/new/box.py\n@@ -0,0 +1 @@\n+class Box: ...\n"
+    assert (status, stdout) == (0, added)
+    assert stderr == f"{said}not applied: new/box.py (+1 -0)\n"
+    found = run("/new new/box.py a box", "--url", url, "--apply")
+    assert found == (0, "", f"{said}applied: new/box.py (+1 -0)\n")
+    assert (folder / "new/box.py").read_text() == "class Box: ...\n"
+    status, _, stderr = run("/new new/box.py a box", "--url", url)
+    assert (status, stderr.startswith("'new/box.py' is there already")) == (2, True)
+
+
+def test_tests_of_a_function(folder: Path, url: str) -> None:
+    asked = ("Write tests for sub", "-f", "calc.py", "--url", url)
+    assert run(*asked, "--apply") == (
+        0, "", "tests for calc.py:5-6 in test_calc.py\napplied: test_calc.py (+1 -0)\n"
+    )  # fmt: skip
+    status, stdout, _ = run(*asked)
+    assert (status, stdout.endswith(" import calc\n+def test_sub(): ...\n")) == (0, True)
+
+
+@pytest.mark.parametrize("words", ["/explain", "Explain this"])
+def test_lines_are_explained(folder: Path, url: str, words: str) -> None:
+    found = run(words, "-f", "calc.py:1-2", "--url", url)
+    assert found == (0, "It subtracts.\n", "explain calc.py:1-2\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("/improve it", "there is no command /improve; there are /edit, /ask"),
+        ("/new a.py", "/new needs a path and what the file is to hold"),
+        ("/edit", "/edit needs words behind it"),
+        ("/new ../a.py a box", "outside"),
+        ("/test", "nothing is open"),
+    ],
+)
+def test_commands_that_cannot_be_carried_out(
+    folder: Path, url: str, words: str, reason: str
+) -> None:
+    status, stdout, stderr = run(words, "--url", url)
+    assert (status in (1, 2), stdout) == (True, "")
+    assert reason in stderr
+    assert "\n" not in stderr
 
 
 def test_apply_writes(folder: Path, url: str) -> None:

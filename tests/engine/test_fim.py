@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.engine.base import GenerateRequest, Message, Step, Tool
+from sparkcode.engine.chatml import Control, Prompt
 from sparkcode.engine.fim import (
     NEEDED,
     STRIDE_LINES,
@@ -15,7 +16,7 @@ from sparkcode.engine.fim import (
     near_start,
     spoken_again,
 )
-from sparkcode.engine.prompt import Control, Prompt, edit_tasks
+from sparkcode.engine.prompt import edit_tasks
 from sparkcode.engine.spark import SparkEngine
 from sparkcode.errors import EngineError
 from sparkcode.model.language_model import LanguageModel, load

@@ -20,7 +20,7 @@ from sparkcode.patch.grammar import (
     PatchEnd,
     PatchEvent,
 )
-from sparkcode.patch.parser import MAX_LINE, PatchParser, parse
+from sparkcode.patch.parser import MAX_LINE, SHOWN, PatchParser, parse
 
 BEGIN = "*** Begin Patch\n"
 END = "*** End Patch\n"
@@ -235,6 +235,14 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(parser_module, "MAX_PATCH", 40)
     assert "longer than 40 characters" in str(streamed([BEGIN + UPDATE, "+" * 40]))
+
+
+def test_pending_shows_the_beginning_of_a_long_line() -> None:
+    parser = PatchParser()
+    parser.feed("*** Begin Patch\n*** Add File: a\n+")
+    for _ in range(SHOWN // 1000 + 2):
+        parser.feed("x" * 1000)
+    assert parser.pending == "+" + "x" * (SHOWN - 1)
 
 
 def test_pending_shows_what_no_event_has_shown_yet() -> None:

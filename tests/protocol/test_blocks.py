@@ -29,6 +29,8 @@ BLOCKS = st.builds(
     language=st.sampled_from(["", "python", "c++"]),
     region=st.none() | REGIONS,
     cursor=st.none() | st.builds(Cursor, st.integers(1, 999), st.integers(1, 999)),
+    selected=st.none() | REGIONS,
+    new=st.booleans(),
 ) | st.builds(
     FileBlock,
     path=PATHS,
@@ -51,6 +53,13 @@ def test_several_regions_travel_in_one_block() -> None:
     assert parse(render(block)) == [block]
     assert block.regions == ((1, 1), (3, 3), (4, 3))
     assert FileBlock("a.py", "x\n").regions == ()
+
+
+def test_a_selection_and_a_new_file_are_told() -> None:
+    asked = FileBlock("calc.py", "x\n", "python", selected=(1, 1))
+    assert render(asked) == "File: calc.py\nSelected: lines 1-1\n```python\nx\n```\n"
+    new = FileBlock("calc.py", "", "python", (1, 0), new=True)
+    assert render(new) == "File: calc.py\nEdit region: lines 1-0\nNew file\n```python\n```\n"
 
 
 def test_a_cursor_travels_beside_the_path() -> None:

@@ -13,7 +13,8 @@ from textual.keys import key_to_character
 
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
-from sparkcode.clock import LoopClock, VirtualTimeLoop
+from sparkcode.clock import LoopClock
+from sparkcode.replay.loops import InlineVirtualLoop
 from sparkcode.tui.app import SparkApp
 from sparkcode.tui.stage import Stage
 from tests.assistant.server import Engine
@@ -159,5 +160,5 @@ def virtually(work: Callable[[], Awaitable[None]]) -> None:
         with simulated_time(asyncio.get_running_loop().time):
             await work()
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=InlineVirtualLoop) as runner:
         runner.run(run())

@@ -37,7 +37,7 @@ def panes() -> Panes:
 
 
 def shown(aiming: Aiming, instruction: str) -> str:
-    return label(aiming.targets(instruction))
+    return label(aiming.asked(instruction).targets)
 
 
 def at(panes: Panes, line: int) -> Aiming:
@@ -97,10 +97,10 @@ def test_nothing_is_found_twice(panes: Panes, monkeypatch: pytest.MonkeyPatch) -
     aiming = at(panes, 3)
     assert aiming.known("Add a check") is None
     for instruction in ("Add a check", "Add a check", "Rename x to y", "Rename x to z"):
-        aiming.targets(instruction)
-        assert aiming.known(instruction) == aiming.targets(instruction)
+        aiming.asked(instruction)
+        assert aiming.known(instruction) == aiming.asked(instruction)
     assert read == [BOX, USE]
-    assert Aiming(Panes()).targets("x") == ()
+    assert Aiming(Panes()).asked("x").targets == ()
     Aiming(Panes()).step("x")
 
 
@@ -155,6 +155,57 @@ def test_a_question_leads_nowhere(tmp_path: Path) -> None:
         async with table(tmp_path, paths=("box.py", "use.py")) as screen:
             await screen.type("Why is this everywhere?")
             await screen.wait()
-            assert "ask about box.py:1-6" in screen.text()
+            assert "ask about box.py " in screen.text()
+
+    virtually(work)
+
+
+def test_a_new_file_is_announced_written_and_taken_back(tmp_path: Path) -> None:
+    box(tmp_path)
+
+    async def work() -> None:
+        async with table(tmp_path, paths=("box.py",)) as screen:
+            await screen.type("/new")
+            await screen.wait()
+            assert "/new needs a path" in screen.text()
+            await screen.type(" lid.py a lid")
+            await screen.wait()
+            assert "new file lid.py" in screen.text()
+            assert marked(screen) == [1]
+            await screen.press("enter")
+            patch = "*** Begin Patch\n*** Add File: lid.py\n+LID = 1\n*** End Patch\n"
+            response = await screen.stream_patch(patch)
+            await screen.engine.completed(response)
+            await screen.wait(0.5)
+            assert "lid.py +1 -0" in screen.rows()[0]
+            await screen.press("y")
+            await screen.wait()
+            assert (tmp_path / "lid.py").read_text() == "LID = 1\n"
+            await screen.type("/new lid.py again")
+            await screen.wait()
+            assert "'lid.py' is there already" in screen.text()
+            await screen.press("enter")
+            assert "'lid.py' is there already" in screen.text()
+            assert "again" in screen.text()
+
+    virtually(work)
+
+
+def test_what_is_explained_or_tested_is_marked(tmp_path: Path) -> None:
+    box(tmp_path)
+
+    async def work() -> None:
+        async with table(tmp_path, paths=("box.py", "use.py")) as screen:
+            await screen.type("/explain")
+            await screen.wait()
+            assert "explain box.py:1-6" in screen.text()
+            await screen.press("enter")
+            asked = str(await screen.engine.next())
+            assert "File: box.py\\nSelected: lines 1-6\\n" in asked
+            await screen.press("escape")
+            await screen.type("/test make")
+            await screen.wait()
+            assert "tests for box.py:9-10 in test_box.py" in screen.text()
+            assert marked(screen) == [1, 9, 10]
 
     virtually(work)

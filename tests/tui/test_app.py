@@ -322,7 +322,7 @@ def test_the_same_script_gives_the_same_frames(folder: Path) -> None:
 def test_a_question_mark_asks_about_the_file_instead_of_editing_it(folder: Path) -> None:
     async def work() -> None:
         async with table(folder) as screen:
-            await screen.type("what is it")
+            await screen.type("is it right")
             assert "edit calc.py" in screen.text()
             await screen.type("?")
             await screen.wait()
