@@ -85,6 +85,17 @@ def several_regions(draw: st.DrawFn) -> tuple[str, Rewrites]:
     return original, found
 
 
+def whole_lines(rewritten: Rewrites) -> Rewrites:
+    """Nothing but the last region may lack the end of its last line.
+
+    Whether that line is the file's last depends on the regions behind it, which come later.
+    """
+    ended = [
+        (region, f"{text}\n" if text[-1:] not in ("", "\n") else text) for region, text in rewritten
+    ]
+    return ended[:-1] + rewritten[-1:]
+
+
 def one_by_one(original: str, rewritten: Rewrites, endings: Endings) -> str:
     """Each region by a patch of its own, from the last to the first."""
     for region, text in reversed(rewritten):
@@ -95,10 +106,13 @@ def one_by_one(original: str, rewritten: Rewrites, endings: Endings) -> str:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(several_regions(), min_size=1, max_size=3), st.sampled_from(["follow", "exact"]))
 @example([("a\n", [((1, 1), "b\n"), ((2, 1), "c\n")])], "follow")
+@example([("\n\n", [((1, 0), "\t"), ((1, 2), "")])], "exact")
 @example([("a\nb\n", [((1, 1), "b\n"), ((2, 2), "b\n")]), ("x\n", [((1, 1), "y\n")])], "follow")
 def test_several_regions_and_files_make_one_patch(
     files: list[tuple[str, Rewrites]], endings: Endings
 ) -> None:
+    if endings == "exact":
+        files = [(original, whole_lines(rewritten)) for original, rewritten in files]
     writer, patch = None, ""
     for at, (original, rewritten) in enumerate(files):
         for region, text in rewritten:
