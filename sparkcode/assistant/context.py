@@ -151,6 +151,11 @@ class Conversation:
         return next(versions, 0)
 
 
+def only_read(blocks: Iterable[tuple[FileBlock, int]]) -> list[str]:
+    """Paths of the files that are context: no line of theirs is marked or selected."""
+    return [block.path for block, _ in blocks if not (block.regions or block.selected)]
+
+
 def build_request(
     instruction: str, files: Sequence[FileBlock], model: str, history: Sequence[Item] = ()
 ) -> ResponseCreate:

@@ -19,6 +19,7 @@ from sparkcode.assistant.checkpoints import Checkpoints, replace_all
 from sparkcode.assistant.edit import EditStream, Plan, strays
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.preview import EditPreview
+from sparkcode.assistant.related import related
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.protocol.blocks import FileBlock
@@ -98,12 +99,13 @@ class Edits:
         return buffer
 
     def blocks(
-        self, targets: Sequence[Target], about: Target | None = None
+        self, targets: Sequence[Target], about: Target | None = None, wanted: str = ""
     ) -> list[tuple[FileBlock, int]]:
         """Every open file as a block with its version, the targets first and with their regions.
 
-        They are read again first. A target that is not open is opened, or is new if there is no
-        such file; UsageError if its region lies outside the file.
+        Behind them come files that are not open and whose code the targets or the instruction
+        ``wanted`` use. All are read again first. A target that is not open is opened, or is new if
+        there is no such file; UsageError if its region lies outside the file.
         """
         for path in list(self._buffers):
             self._reread(path)
@@ -128,6 +130,9 @@ class Edits:
             block, version = found.get(name) or (self._context(name), self._buffers[name].version)
             lines = about.region.first, about.region.last
             found[name] = replace(block, selected=lines), version
+        for buffer in related([block for block, _ in found.values()], self._workspace, wanted):
+            block = FileBlock(buffer.path, buffer.text, buffer.language)
+            found[buffer.path] = block, buffer.version
         return list(found.values())
 
     def _context(self, name: str) -> FileBlock:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sparkcode.assistant.context import Conversation, Exchange, history_items, warm_up
+from sparkcode.assistant.context import Conversation, Exchange, history_items, only_read, warm_up
 from sparkcode.assistant.edits import Edits, EditState, Target, places
 from sparkcode.assistant.flight import (
     DOWN_AFTER,
@@ -161,7 +161,7 @@ class Session:
         if self.link.state == "closed":
             raise UsageError("the session is closed")
         targets = () if target is None else (target, *also)
-        blocks = self.edits.blocks(targets, about)
+        blocks = self.edits.blocks(targets, about, asked)
         self.interrupt()
         if self.edit == "pending":
             self.reject()
@@ -169,7 +169,7 @@ class Session:
         self.improving.forget()
         self._exchange = self._conversation.ask(asked, blocks)
         self._past = self.turns
-        turn = begin(len(self._past) + 1, asked, places(targets))
+        turn = begin(len(self._past) + 1, asked, places(targets), only_read(blocks))
         self._turn = turn
         self._unsent, self._resent = True, False
         self._wake()

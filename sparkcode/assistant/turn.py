@@ -14,6 +14,7 @@ response) is taken from there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -54,6 +55,8 @@ class Turn:
     instruction: str
     target: str = ""
     """Where the edit goes, such as ``calc.py:4-5``; empty for a question."""
+    reads: tuple[str, ...] = ()
+    """Other files that the question carries, or an earlier one that still counts."""
     phase: TurnPhase = "waiting"
     text: str = ""
     """The answer's messages, stripped of what could steer a terminal."""
@@ -79,9 +82,9 @@ class Turn:
         return self.phase in ("completed", "interrupted", "failed")
 
 
-def begin(number: int, instruction: str, target: str) -> Turn:
+def begin(number: int, instruction: str, target: str = "", reads: Iterable[str] = ()) -> Turn:
     """A turn that was asked and not yet answered."""
-    return Turn(number=number, instruction=instruction, target=target)
+    return Turn(number=number, instruction=instruction, target=target, reads=tuple(reads))
 
 
 def interrupted(turn: Turn) -> Turn:

@@ -98,6 +98,13 @@ class Workspace:
         except (WorkspaceError, OSError):
             return False
 
+    def is_file(self, path: str) -> bool:
+        """Whether there is a regular file at ``path``; what leads outside does not count."""
+        try:
+            return self.contained(path).is_file()
+        except (WorkspaceError, OSError):
+            return False
+
     def read_bytes(self, path: str) -> bytes | None:
         """The bytes on disk; None if there is no file."""
         place = self.contained(path)

@@ -47,7 +47,13 @@ class Printer:
         """What was wrong with the answer that was checked last."""
         self._diffs: dict[str, str] = {}
         """Unified diff of each file that a pending edit changes."""
-        self._event("turn.started", schema=SCHEMA, instruction=turn.instruction, target=turn.target)
+        self._event(
+            "turn.started",
+            schema=SCHEMA,
+            instruction=turn.instruction,
+            target=turn.target,
+            reads=turn.reads,
+        )
 
     def show(self, turn: Turn | None) -> None:
         """Whatever is new."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from sparkcode.engine.chatml import fenced
 from sparkcode.protocol.blocks import FileBlock
 from sparkcode.syntax.lines import Region, line_count
-from sparkcode.syntax.names import names_in, names_used
-from sparkcode.syntax.outline import Piece, context, outline
+from sparkcode.syntax.names import names_in
+from sparkcode.syntax.outline import Context, Piece, context, names_needed, outline
 
 OTHER_TOKENS: Final = 500
 """Most tokens of what other files define."""
@@ -22,6 +23,8 @@ Count = Callable[[str], int]
 """Tokens of a text."""
 
 _NOWHERE: Final = Region(0, 0)
+_VALUE: Final = re.compile(r"[=:(]")
+"""Where an assignment's, or a signature's, names end."""
 
 
 def selection(block: FileBlock, count: Count) -> str:
@@ -40,13 +43,25 @@ def selection(block: FileBlock, count: Count) -> str:
     return around + fenced(title, "\n".join(lines), block.language)
 
 
-def defined_elsewhere(block: FileBlock, others: Iterable[FileBlock], count: Count) -> str:
-    """What the region of ``block`` uses and one of ``others`` defines; "" if there is nothing."""
+def defined_elsewhere(
+    block: FileBlock, others: Iterable[FileBlock], count: Count, wanted: str = ""
+) -> Context:
+    """What the region of ``block`` needs and one of ``others`` defines, fenced.
+
+    What only the instruction ``wanted`` names comes apart.
+    """
+    others = list(others)
     text = block.text.replace("\r\n", "\n")
     region = Region(*(block.region or (1, line_count(text))))
-    used = names_used(text, block.language, region).plain
     own = {name for piece in outline(text, block.language, region) for name in _made(piece)}
-    return _shown(others, lambda piece: bool(_made(piece) & (used - own)), count, OTHER_TOKENS)
+    used = names_needed(text, block.language, region) - own
+    said = names_in(wanted) - own - used
+    near = _shown(others, lambda piece: bool(_made(piece) & used), count, OTHER_TOKENS)
+    left = max(0, OTHER_TOKENS - count(near))
+    more = _shown(
+        others, lambda piece: bool(_made(piece) & said) and not _made(piece) & used, count, left
+    )
+    return Context(near, more)
 
 
 def outlines(others: Iterable[FileBlock], instruction: str, count: Count) -> str:
@@ -57,7 +72,10 @@ def outlines(others: Iterable[FileBlock], instruction: str, count: Count) -> str
 
 
 def _made(piece: Piece) -> frozenset[str]:
-    return piece.names if piece.kind != "import" else frozenset()
+    """The names that a piece gives a meaning: of an assignment those before its type and value."""
+    if piece.kind in ("value", "around"):
+        return names_in(_VALUE.split(piece.text, maxsplit=1)[0])
+    return piece.names if piece.kind == "definition" else frozenset()
 
 
 def _shown(

@@ -151,7 +151,8 @@ def edit_head(style: Style) -> Prompt:
 
 def _example(example: Example) -> Prompt:
     known = Context(example.context, "")
-    asked = _asked(example.before, example.language, example.instruction, known)
+    said = f"Instruction: {example.instruction}"
+    asked = _asked(example.before, example.language, said, known)
     return (
         *turn("user", asked),
         *turn("assistant", f"```{example.language}\n{example.after}\n```"),
@@ -165,13 +166,14 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     """
     fence = fence_for(task.region_text)
     block = task.block
-    known, elsewhere = Context("", ""), ""
+    known = elsewhere = Context("", "")
     if style == "rich" and not task.alone:
         text = block.text.replace("\r\n", "\n")
         region = Region(*task.region)
         known = context(text, block.language, region, wanted=task.instruction, count=count)
-        elsewhere = defined_elsewhere(block, task.others, count)
-    body = elsewhere + _asked(task.region_text, block.language, task.instruction, known)
+        elsewhere = defined_elsewhere(block, task.others, count, task.instruction)
+    asked = f"{elsewhere.instruction}Instruction: {task.instruction}"
+    body = elsewhere.region + _asked(task.region_text, block.language, asked, known)
     return (
         *edit_head(style),
         *turn("user", body),
@@ -180,8 +182,8 @@ def edit_prompt(task: EditTask, style: Style, count: Callable[[str], int]) -> Pr
     )
 
 
-def _asked(region: str, language: str, instruction: str, known: Context) -> str:
-    """The user's turn; up to the instruction, or what it names, nothing depends on it."""
+def _asked(region: str, language: str, asked: str, known: Context) -> str:
+    """The user's turn; up to what is ``asked``, or what it names, nothing depends on it."""
     rest = fenced(f"{_REST}\n", known.region, language) if known.region else ""
     more = fenced(f"{_MORE}\n", known.instruction, language) if known.instruction else ""
-    return f"{rest}{fenced('', region, language)}{more}Instruction: {instruction}"
+    return f"{rest}{fenced('', region, language)}{more}{asked}"

@@ -143,6 +143,13 @@ def outline(text: str, language: str, region: Region) -> list[Piece]:
     return list(_members(tree.root_node, grammar, region, "value"))
 
 
+def names_needed(text: str, language: str, region: Region) -> frozenset[str]:
+    """The names that stand for themselves in ``region``, and those in what encloses it."""
+    used = names_used(text, language, region).plain
+    around = (piece for piece in outline(text, language, region) if piece.kind == "around")
+    return used.union(*(names_in(piece.text) for piece in around))
+
+
 def _members(parent: Node, grammar: Grammar, region: Region, kind: str) -> Iterator[Piece]:
     for node in parent.named_children:
         lines = span(core(node, grammar), grammar)

@@ -32,6 +32,10 @@ _LINKS: Final = {
 _DROPPED: Final = ("dropped, nothing was written", "muted")
 
 
+FILES_SHOWN: Final = 3
+"""Files of the context that are named; of more, only how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """What is known of a turn's edit and speed just before the next turn replaces both."""
@@ -64,6 +68,7 @@ def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
     if turn is not None:
         rows += _edit(session)
         rows += _ending(turn, stats)
+        rows += _context(turn)
     rows += _link(session)
     if notice:
         rows.append((visible(notice), "fair"))
@@ -127,6 +132,20 @@ def _ending(turn: Turn, stats: StreamStats) -> list[Part]:
             return [(text, "muted")]
         case _:
             return []
+
+
+def _context(turn: Turn) -> list[Part]:
+    """What the engine was given to read, in tokens and in files besides the target's."""
+    said: list[str] = []
+    known = turn.usage
+    if known is not None and known.input_tokens:
+        cached = known.input_tokens_details.cached_tokens
+        said.append(f"{known.input_tokens:,} tokens, {cached:,} cached")
+    if turn.reads:
+        more = len(turn.reads) - FILES_SHOWN
+        names = ", ".join(turn.reads[:FILES_SHOWN])
+        said.append(f"with {names}" + (f" +{more} more" if more > 0 else ""))
+    return [(visible(f"context: {'; '.join(said)}"), "muted")] if said else []
 
 
 def _link(session: Session) -> list[Part]:

@@ -230,6 +230,7 @@ def test_the_last_json_line_is_a_contract(folder: Path, url: str) -> None:
         "schema": 1,
         "instruction": "Add",
         "target": "calc.py:1-2",
+        "reads": [],
     }
     assert "".join(e["delta"] for e in events if e["type"] == "patch.delta") == SCRIPT[0]["patch"]
     last = events[-1]

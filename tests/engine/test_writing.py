@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sparkcode.engine.base import GenerateRequest, Message, Tool
 from sparkcode.engine.chatml import Control, Prompt
 from sparkcode.engine.excerpts import SELECTED_TOKENS, defined_elsewhere, outlines, selection
@@ -11,6 +13,7 @@ from sparkcode.engine.writing import WRITE_SYSTEM, writing_prompt
 from sparkcode.patch.apply import apply_update
 from sparkcode.patch.parser import parse
 from sparkcode.protocol.blocks import FileBlock, render
+from sparkcode.syntax.outline import Context
 
 MODELS = FileBlock(
     "models.py",
@@ -65,12 +68,17 @@ def test_what_is_added_to_a_file_is_told_what_is_there() -> None:
 def test_an_edit_sees_what_other_files_define_of_what_it_uses() -> None:
     block = FileBlock("use.py", "from models import User\n\n\nu = User()\n", "python", (4, 4))
     (task,) = tasks(block, MODELS, instruction="Greet.")
-    shown = defined_elsewhere(task.block, task.others, count)
-    assert shown.startswith("From `models.py`:\n```python\nclass User:")
-    assert "RATE" not in shown
-    assert shown in spelled(edit_prompt(task, "rich", count))
+    shown = defined_elsewhere(task.block, task.others, count, "Use RATE of a User.")
+    assert shown.region.startswith("From `models.py`:\n```python\nclass User:")
+    assert shown.instruction == "From `models.py`:\n```python\nRATE = 3\n```\n\n"
+    text = spelled(edit_prompt(replace(task, instruction="Use RATE."), "rich", count))
+    assert text.index(shown.region) < text.index("u = User()")
+    assert f"{shown.instruction}Instruction: Use RATE." in text
+    method = "class Team:\n    lead: User\n\n    def f(self):\n        pass\n"
+    inside = FileBlock("use.py", method, "python", (4, 5))
+    assert "class User:" in defined_elsewhere(inside, [MODELS], count).region
     own = FileBlock("use.py", "class User: ...\n\n\nu = User()\n", "python", (4, 4))
-    assert defined_elsewhere(own, [MODELS], count) == ""
+    assert defined_elsewhere(own, [MODELS], count, "Greet the User.") == Context("", "")
 
 
 def test_files_that_the_instruction_names_come_first_and_the_budget_holds() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sparkcode.assistant.flight import Link
@@ -10,6 +11,7 @@ from sparkcode.assistant.workspace import Workspace
 from sparkcode.checks.fault import Fault
 from sparkcode.clock import LoopClock
 from sparkcode.link.transport import Peer
+from sparkcode.protocol.events import InputTokensDetails, Usage
 from sparkcode.tui.foot import foot
 from tests.assistant.server import Engine
 
@@ -46,3 +48,17 @@ async def test_what_was_mended_is_said(folder: Path) -> None:
     first = Try(1, "m", (Fault("lint", "bad"),))
     session.improving.shown = (first, Try(2, "m", (), chosen=True))
     assert ("✓ answer 2 of 2; the first: bad", "muted") in foot(session, NOTHING, "")
+
+
+async def test_what_the_engine_was_given_to_read_is_said(folder: Path) -> None:
+    session = Session(dialer=Engine(), clock=LoopClock(), workspace=Workspace(folder))
+    session.submit("go")
+    assert session.turn is not None
+    usage = Usage(input_tokens=1240, input_tokens_details=InputTokensDetails(cached_tokens=980))
+    session._turn = replace(session.turn, usage=usage)
+    assert foot(session, NOTHING, "")[1] == ("context: 1,240 tokens, 980 cached", "muted")
+    session._turn = replace(session.turn, reads=tuple("abcde"))
+    said = "context: 1,240 tokens, 980 cached; with a, b, c +2 more"
+    assert foot(session, NOTHING, "")[1] == (said, "muted")
+    session._turn = replace(session.turn, usage=None, reads=("a\x1b",))
+    assert foot(session, NOTHING, "")[1] == ("context: with a␛", "muted")
