@@ -57,15 +57,18 @@ class Asked:
         """What the turn is going to be, in a few words."""
         match self.kind:
             case "new":
-                return f"new file {self.targets[0].path}"
+                said = f"new file {self.targets[0].path}"
             case "test":
-                return f"tests for {self.about} in {self.targets[0].path}"
+                said = f"tests for {self.about} in {self.targets[0].path}"
             case "explain":
-                return f"explain {self.about}" if self.about else "explain"
+                said = f"explain {self.about}" if self.about else "explain"
+            case "task":
+                said = "task in the whole folder"
             case "ask":
-                return f"ask about {self.about}" if self.about else "ask"
+                said = f"ask about {self.about}" if self.about else "ask"
             case _:
-                return "edit"
+                said = "edit"
+        return said
 
 
 def composed(intent: Intent, desk: Desk) -> Asked:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sparkcode.assistant.tools import NAMES, TOOLS
 from sparkcode.assistant.turn import PATCH_TOOL
 from sparkcode.protocol.blocks import FileBlock, render
 from sparkcode.protocol.events import (
@@ -37,7 +38,17 @@ INSTRUCTIONS: Final = (
     "nothing. Answer questions briefly."
 )
 
+ABLE_INSTRUCTIONS: Final = (
+    "You are a coding assistant in a terminal. Make the smallest edit that does what is asked and "
+    "change nothing else. Lines marked as the edit region are where the user points; touch others "
+    "only where the task needs it. Edit files only through apply_patch, with everything that "
+    "belongs together in one patch. What you need and was not given, look up with list_files, "
+    "search and read_file. Run a command only if the task asks for it. Answer questions briefly."
+)
+"""For a model that is able to use tools."""
+
 REJECTED: Final = "rejected by the user"
+UNANSWERED: Final = "not done: the user has stopped the turn"
 
 _GRAMMAR: Final = r"""start: begin_patch hunk+ end_patch
 begin_patch: "*** Begin Patch" LF
@@ -60,7 +71,7 @@ eof_line: "*** End of File" LF
 %import common.LF
 """
 
-TOOLS: Final[tuple[Item, ...]] = (
+PATCH_TOOLS: Final[tuple[Item, ...]] = (
     {
         "type": "custom",
         "name": PATCH_TOOL,
@@ -68,6 +79,9 @@ TOOLS: Final[tuple[Item, ...]] = (
         "format": {"type": "grammar", "syntax": "lark", "definition": _GRAMMAR},
     },
 )
+
+
+_DROPPED: Final = "(The user did not take that edit: the files are as they were before it.)\n"
 
 
 @dataclass(slots=True)
@@ -79,26 +93,43 @@ class Exchange:
     """The response's whole items."""
     outcome: str = REJECTED
     """What is told about the patch of ``output``, if it has one."""
+    earlier: list[Item] = field(default_factory=list)
+    """The turn's earlier responses, each with what its calls brought."""
     files: Mapping[str, int] = field(default_factory=dict)
     """Path to version of the files that the question carried."""
     blocks: tuple[FileBlock, ...] = ()
     """These files."""
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the model was told of patches that the user has then refused."""
+        patched = any(item.get("name") == PATCH_TOOL for item in self.earlier)
+        return patched and self.outcome == REJECTED
+
     def items(self) -> list[Item]:
         """The exchange as input items of a later request."""
-        return [self.user, *history_items(self.output), *self._outcomes()]
+        return [self.user, *self.earlier, *history_items(self.output), *self._outcomes({})]
 
-    def _outcomes(self) -> Iterable[Item]:
+    def answered(self, told: Mapping[str, str]) -> None:
+        """The calls of ``output`` brought ``told``, by call id: the model goes on from there."""
+        self.earlier += [*history_items(self.output), *self._outcomes(told)]
+        self.output = ()
+
+    def _outcomes(self, told: Mapping[str, str]) -> Iterable[Item]:
         for item in self.output:
             match item:
                 case CustomToolCallItem(call_id=call_id, name=name):
-                    told = self.outcome if name == PATCH_TOOL else f"no tool {name!r} here"
-                    yield {"type": "custom_tool_call_output", "call_id": call_id, "output": told}
+                    own = self.outcome if name == PATCH_TOOL else _unanswered(name)
+                    kind = "custom_tool_call_output"
                 case FunctionCallItem(call_id=call_id, name=name):
-                    told = f"no tool {name!r} here"
-                    yield {"type": "function_call_output", "call_id": call_id, "output": told}
+                    own, kind = _unanswered(name), "function_call_output"
                 case _:
-                    pass
+                    continue
+            yield {"type": kind, "call_id": call_id, "output": told.get(call_id, own)}
+
+
+def _unanswered(name: str) -> str:
+    return UNANSWERED if name in NAMES else f"no tool {name!r} here"
 
 
 class Conversation:
@@ -106,6 +137,8 @@ class Conversation:
 
     def __init__(self, model: str) -> None:
         self.model = model
+        self.able = False
+        """Whether the engine's model is offered the tools that look and run."""
         self._exchanges: list[Exchange] = []
 
     def ask(self, instruction: str, blocks: Sequence[tuple[FileBlock, int]]) -> Exchange:
@@ -115,6 +148,9 @@ class Conversation:
             for block, version in blocks
             if block.region or block.selected or self._known(block.path) != version
         ]
+        last = self._exchanges[-1] if self._exchanges else None
+        if last is not None and last.dropped:
+            instruction = f"{_DROPPED}{instruction}"
         exchange = Exchange(
             user_message(instruction, [block for block, _ in files]),
             files={block.path: version for block, version in files},
@@ -138,7 +174,12 @@ class Conversation:
 
     def request(self) -> ResponseCreate:
         """The newest question with everything before it."""
-        return _request(self.model, [item for e in self._exchanges for item in e.items()])
+        items = [item for e in self._exchanges for item in e.items()]
+        return _request(self.model, items, able=self.able)
+
+    def warm_up(self) -> ResponseCreate:
+        """The request that prepares a connection: everything constant, nothing to generate."""
+        return msgspec.structs.replace(_request(self.model, [], able=self.able), generate=False)
 
     def again(self, exchange: Exchange, instruction: str) -> ResponseCreate:
         """The question of ``exchange`` in other words, as if it had not been answered yet."""
@@ -161,11 +202,6 @@ def build_request(
 ) -> ResponseCreate:
     """The request of one turn with its full context: ``history``, then the question."""
     return _request(model, [*history, user_message(instruction, files)])
-
-
-def warm_up(model: str) -> ResponseCreate:
-    """The request that prepares a connection: everything constant, nothing to generate."""
-    return msgspec.structs.replace(_request(model, []), generate=False)
 
 
 def user_message(instruction: str, files: Sequence[FileBlock]) -> Item:
@@ -206,12 +242,12 @@ def updated_files(paths: Iterable[tuple[str, str]]) -> str:
     return f"Success. Updated the following files:{listed}"
 
 
-def _request(model: str, items: list[Item]) -> ResponseCreate:
+def _request(model: str, items: list[Item], *, able: bool = False) -> ResponseCreate:
     return ResponseCreate(
         model=model,
-        instructions=INSTRUCTIONS,
+        instructions=ABLE_INSTRUCTIONS if able else INSTRUCTIONS,
         input=items,
-        tools=list(TOOLS),
+        tools=[*PATCH_TOOLS, *(TOOLS if able else ())],
         tool_choice="auto",
         parallel_tool_calls=False,
         store=False,

@@ -68,6 +68,11 @@ class EditStream:
         """Path as the buffers have it to preview, in the order of the patch."""
         return self._previews
 
+    @property
+    def text(self) -> str:
+        """The patch so far."""
+        return "".join(self._texts)
+
     def feed(self, delta: str) -> None:
         """More of the patch's text."""
         self._texts.append(delta)
@@ -97,7 +102,7 @@ class EditStream:
         """The files before and after; PatchError or WorkspaceError if the patch does not fit."""
         before: dict[str, bytes | None] = {}
         after: dict[str, bytes | None] = {}
-        for section in parse("".join(self._texts)).files:
+        for section in parse(self.text).files:
             for path, data in self._apply(section).items():
                 base = self._base(path)[1]
                 before[path] = None if base is None else base.raw

@@ -5,6 +5,9 @@
                                ├──interrupted──> none       (what landed stays visible)
                                └──no patch, does not fit, turn failed──> failed
 
+A turn of several responses may bring several patches. Each is made on top of the ones before it
+(``settle``); what they come to together is the one edit that is pending, at any time between them.
+
 Only ``accept`` and ``undo`` write. Both check first that the disk still holds what was read, and
 replace all files or none.
 """
@@ -15,11 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from sparkcode.assistant.checkpoints import Checkpoints, replace_all
+from sparkcode.assistant.checkpoints import Checkpoints, Contents, replace_all
 from sparkcode.assistant.edit import EditStream, Plan, strays
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.preview import EditPreview
 from sparkcode.assistant.related import related
+from sparkcode.assistant.staged import as_patch, together
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.protocol.blocks import FileBlock
@@ -70,11 +74,17 @@ class Edits:
         self.error = ""
         self.note = ""
         """One line about a pending edit that the user should know: it leaves its target."""
+        self.unfit = ""
+        """Why the turn's last patch is not part of the pending edit, in one line."""
         self._workspace = workspace
         self._checkpoints = Checkpoints(workspace)
         self._buffers: dict[str, Buffer] = {}
         self._targets: tuple[Target, ...] = ()
         self._stream = EditStream(self._opener)
+        self._staged: EditStream | None = None
+        """What the turn's earlier patches come to."""
+        self._settled = ""
+        """The last of them."""
 
     @property
     def buffers(self) -> Mapping[str, Buffer]:
@@ -82,7 +92,20 @@ class Edits:
 
     @property
     def previews(self) -> Mapping[str, EditPreview]:
-        return self._stream.previews
+        if self._staged is None:
+            return self._stream.previews
+        # While a patch streams it is shown as it comes, on top of the earlier ones.
+        return {**self._staged.previews, **self._stream.previews}
+
+    @property
+    def staged(self) -> Contents:
+        """Files as the turn's earlier patches leave them."""
+        return {} if self._staged is None else self._staged.plan().after
+
+    @property
+    def patch(self) -> str:
+        """The whole edit of a turn with several patches; "" for one with a single patch."""
+        return "" if self._staged is None else self._staged.text
 
     def exists(self, path: str) -> bool:
         """Whether the workspace has a file or folder of that name."""
@@ -148,9 +171,9 @@ class Edits:
 
     def start(self, targets: Sequence[Target]) -> None:
         """A new turn: forget the last one's edit."""
-        self._stream = EditStream(self._opener)
+        self._stream, self._staged, self._settled = EditStream(self._opener), None, ""
         self._targets = tuple(targets)
-        self.state, self.error, self.note = "none", "", ""
+        self.state, self.error, self.note, self.unfit = "none", "", "", ""
 
     def feed(self, delta: str) -> None:
         """More of the patch."""
@@ -161,8 +184,36 @@ class Edits:
         """The turn is complete, and with it the patch, if there is one."""
         if self.state != "streaming":
             return
+        if self._staged is not None:
+            self.settle()
+            return
         self._stream.close()
         self._offer(self._stream)
+
+    def settle(self) -> str:
+        """The patch is complete and the turn goes on; what the model is told of it.
+
+        One that does not fit is dropped: the edit stays what it was.
+        """
+        patch, self._stream = self._stream, EditStream(self._over)
+        patch.close()
+        self._settled = patch.text
+        if not patch.error:
+            plan = patch.plan()
+            both = together(None if self._staged is None else self._staged.plan(), plan)
+            text = as_patch(both.before, both.after)
+            self._staged = self.read(text) if text else None
+        error = one_line(patch.error)
+        if self._staged is None:
+            self.state, self.error = "failed" if error else "none", error
+        else:
+            self._offer(self._staged)
+            self.unfit = f"a later patch does not fit: {error}" if error else ""
+        return f"error: {error}" if error else plan.summary
+
+    def repeats(self, patch: str) -> bool:
+        """Whether ``patch`` is what the turn brought last."""
+        return patch != "" and patch == self._settled
 
     def read(self, patch: str) -> EditStream:
         """A whole patch as an edit beside the one that is shown."""
@@ -173,11 +224,15 @@ class Edits:
 
     def offer(self, stream: EditStream, said: EditStream) -> None:
         """Show a whole edit in place of the turn's own; ``said`` is it before it was mended."""
-        self._stream = stream
+        self._stream, self._staged = stream, None
         self._offer(said)
 
+    @property
+    def _shown(self) -> EditStream:
+        return self._stream if self._staged is None else self._staged
+
     def _offer(self, said: EditStream) -> None:
-        self.error = one_line(self._stream.error)
+        self.error = one_line(self._shown.error)
         self.state = "failed" if self.error else "pending"
         # What was mended may stand elsewhere, such as an import: only the answer can stray.
         self.note = self._outside(said)
@@ -195,20 +250,26 @@ class Edits:
 
     def stop(self, error: str = "") -> None:
         """The turn ended early: interrupted, or failed with ``error``."""
-        if self.state == "streaming":
-            self.state = "failed" if error else "none"
-            self.error = error
+        if self.state != "streaming":
+            return
+        if self._staged is not None:
+            # The patches that are whole can still be taken.
+            self._stream = EditStream(self._over)
+            self._offer(self._staged)
+            return
+        self.state = "failed" if error else "none"
+        self.error = error
 
     def plan(self) -> Plan:
         """What the edit would write; PatchError or WorkspaceError if it does not fit."""
-        return self._stream.plan()
+        return self._shown.plan()
 
     def accept(self) -> Plan:
         """Write the pending edit; on an error nothing has changed and it stays pending."""
         if self.state != "pending":
             raise UsageError(f"there is no edit to accept (the edit is {self.state!r})")
         try:
-            plan = self._stream.plan()
+            plan = self.plan()
             for path, data in plan.before.items():
                 self._workspace.check_unchanged(path, data)
             replace_all(self._workspace, plan.after)
@@ -251,6 +312,17 @@ class Edits:
         if self._workspace.read_bytes(name) is None:
             return name, None
         return name, self._workspace.read(name)
+
+    def _over(self, path: str) -> tuple[str, Buffer | None]:
+        """The same for a later patch of the turn: what the earlier ones leave."""
+        self._workspace.check_writable(path)
+        name, staged = self._workspace.relative(path), self.staged
+        if name not in staged:
+            return self._opener(path)
+        data = staged[name]
+        if data is None:
+            return name, None
+        return name, Buffer(name, data.decode(), language_of(name), 0, data)
 
 
 def check_region(buffer: Buffer, region: Region) -> None:

@@ -43,11 +43,21 @@ class Improving:
         return 1 if self._tries is None else self._tries.limit
 
     def start(
-        self, line: Lifeline, question: Question, first: Turn, take: Callable[[Candidate], None]
+        self,
+        line: Lifeline,
+        question: Question,
+        first: Turn,
+        take: Callable[[Candidate], None],
+        *,
+        once: bool = False,
     ) -> None:
-        """Check ``first`` and search; ``take`` gets another answer if there is a better one."""
+        """Check ``first`` and search; ``take`` gets another answer if there is a better one.
+
+        With ``once`` the first is only checked: what took several responses is not asked again.
+        """
         if self._tries is not None:
-            self._task = line.attend(self._run(self._tries, question, first, take))
+            tries = Tries(1, self._tries.dialer, self._tries.judge) if once else self._tries
+            self._task = line.attend(self._run(tries, question, first, take))
 
     def stop(self) -> bool:
         """End the search: what is shown stays; False if none is under way."""

@@ -1,6 +1,6 @@
 """What kind of turn an instruction asks for: plain rules on its words, no model. Pure.
 
-    /edit ...   /ask ...   /explain ...   /new PATH ...   /test NAME     always win
+    /edit ...   /ask ...   /explain ...   /new PATH ...   /test NAME   /task ...     always win
     ends in a question mark, or begins like a question                   ask
     begins with "explain", "describe" or "summarise"                     explain
     "write a new file PATH ...", where there is no such file             new
@@ -19,7 +19,7 @@ from typing import Final, Literal, cast, get_args
 
 from sparkcode.errors import UsageError
 
-Kind = Literal["edit", "ask", "explain", "new", "test"]
+Kind = Literal["edit", "ask", "explain", "new", "test", "task"]
 
 
 @dataclass(frozen=True, slots=True)

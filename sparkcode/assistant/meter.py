@@ -6,6 +6,8 @@ All times are arguments, in seconds on one axis. The definitions, once:
   not content.
 * **TTFT** is request frame written to first content received, **TTFP** to first content painted.
 * **ITL** is the time between two samples as they left the socket; percentiles by nearest rank.
+  The pause in which a turn's tools work, before its next response, is no interval, and counts for
+  no rate but the turn's.
 * **Token rate** is (n - 1) / (last - first): the tokens after the first sample over the time they
   took. A first sample that carries k tokens at once has used up k of them, so n - k are counted.
 * **Live rate** is the same over the samples of the last second. It is hidden below three samples
@@ -75,30 +77,51 @@ class StreamStats:
 
 
 class _Series:
-    """Samples of (time, tokens) on one axis, of which a rate needs only the ends."""
+    """Samples of (time, tokens) on one axis, in stretches of which a rate needs only the ends."""
 
-    __slots__ = ("first", "first_tokens", "last", "tokens")
+    __slots__ = ("_begin", "_counted", "_offset", "_span", "first", "last", "tokens")
 
     def __init__(self) -> None:
         self.first: float | None = None
-        self.first_tokens = 0
         self.last = 0.0
         self.tokens = 0
+        self._begin: float | None = None
+        """Where the newest stretch began."""
+        self._span = 0.0
+        """Seconds of the stretches before it."""
+        self._counted = 0
+        """Tokens behind the first sample of their stretch."""
+        self._offset = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether the newest stretch has begun."""
+        return self._begin is not None
 
     def add(self, time: float, tokens: int) -> None:
-        if self.first is None:
-            self.first, self.first_tokens = time, tokens
+        time += self._offset
+        if self._begin is None:
+            self._begin = time
+            self.first = time if self.first is None else self.first
+        else:
+            self._counted += tokens
         self.last = time
         self.tokens += tokens
 
+    def cut(self, *, restart: bool = False) -> None:
+        """A pause: the next sample begins a stretch. With ``restart`` its axis begins at 0."""
+        if self._begin is not None:
+            self._span += self.last - self._begin
+            self._begin = None
+        self._offset = self.last if restart else 0.0
+
     @property
     def span(self) -> float:
-        return 0.0 if self.first is None else self.last - self.first
+        return self._span + (0.0 if self._begin is None else self.last - self._begin)
 
     @property
     def rate(self) -> float | None:
-        after = self.tokens - self.first_tokens
-        return after / self.span if after > 0 and self.span > 0 else None
+        return self._counted / self.span if self._counted > 0 and self.span > 0 else None
 
 
 class _Run:
@@ -129,13 +152,20 @@ class _Run:
             self._ttft = now - self.request
         if not tokens:
             return
-        if self._wall.first is not None:
+        if self._wall.running:
             insort(self._intervals, now - self._wall.last)
         self._wall.add(now, tokens)
         self._window.append((now, tokens))
         self._forget(now)
         if not isinstance(spark, UnsetType):
             self._sim.add(spark.sim_time, tokens)
+
+    def resumed(self) -> None:
+        self.end = None
+        self._wall.cut()
+        # The engine's stamps count from each request.
+        self._sim.cut(restart=True)
+        self._window.clear()
 
     def painted(self, now: float) -> None:
         if not self._fresh:
@@ -209,6 +239,11 @@ class StreamMeter:
     def sent(self, now: float) -> None:
         """A request frame was written: a new turn starts."""
         self._run = _Run(now)
+
+    def resumed(self) -> None:
+        """The same turn goes on with another request."""
+        if self._run is not None:
+            self._run.resumed()
 
     def observe(self, now: float, event: ServerEvent) -> None:
         """An event of the turn left the socket."""

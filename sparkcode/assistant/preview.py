@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final, Literal, overload
 
 from sparkcode.assistant.plain import plain
@@ -262,7 +263,24 @@ class EditPreview:
             if not self._placed:
                 self._last_resort(end_of_file=end_of_file)
             self._cursor = self._old
+            self._behind_the_tail()
         self._mark = None
+
+    def _behind_the_tail(self) -> None:
+        """What a chunk adds after the last line comes behind what earlier chunks add there."""
+        assert self._mark is not None
+        own = self._head[self._mark.rows :]
+        added = sum(1 for _ in takewhile(lambda row: row.kind == "+", reversed(own)))
+        before = len(self._head) - added
+        kept = before > 0 and self._head[before - 1].kind == " "
+        if not (self._tail and added and kept) or self._old < len(self._lines):
+            return
+        self._tail += [row.text for row in self._head[before:]]
+        del self._head[before:]
+        self._hunks.pop()
+        self._new -= added
+        self._added -= added
+        self._focus = len(self.rows) - 1
 
     def _last_resort(self, *, end_of_file: bool) -> None:
         """apply_patch forgives an empty last old line that the file does not have."""

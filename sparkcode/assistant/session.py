@@ -13,14 +13,13 @@ arrived is sent once more; otherwise it has failed, and what landed stays visibl
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sparkcode.assistant.context import Conversation, Exchange, history_items, only_read, warm_up
-from sparkcode.assistant.edits import Edits, EditState, Target, places
+from sparkcode.assistant.context import Conversation, Exchange, history_items, only_read
+from sparkcode.assistant.edits import Target, places
 from sparkcode.assistant.flight import (
     DOWN_AFTER,
     FIRST_EVENT_SECONDS,
@@ -28,18 +27,16 @@ from sparkcode.assistant.flight import (
     STOP_SECONDS,
     Flight,
     Flights,
-    Link,
     ended,
     error_code,
     is_terminal,
     stop,
 )
-from sparkcode.assistant.improving import Improving
+from sparkcode.assistant.helping import EMBEDDED, MAX_ROUNDS, Batch, goes_on
 from sparkcode.assistant.lifeline import Late, Lifeline, Lost, Message, Received, Unreachable, Up
-from sparkcode.assistant.meter import StreamMeter
-from sparkcode.assistant.preview import EditPreview
 from sparkcode.assistant.tries import Candidate, Question, Tries
-from sparkcode.assistant.turn import Turn, begin, failed, fold, interrupted
+from sparkcode.assistant.turn import Turn, begin, continued, failed, fold, interrupted, used
+from sparkcode.assistant.visible import Visible
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.clock import Clock
 from sparkcode.errors import UsageError
@@ -48,10 +45,12 @@ from sparkcode.link.transport import Dialer, Peer
 from sparkcode.protocol.events import ServerEvent
 
 
-class Session:
+class Session(Visible):
     """See the module. ``attempts`` limits how often in a row dialling may fail (None: no limit).
 
-    With ``tries`` each edit is checked, and better answers are looked for while it has faults.
+    With ``tries`` each edit is checked, and better answers are looked for while it has faults. With
+    ``helping`` an engine other than the embedded one is offered tools, and a turn goes on with what
+    they bring.
     """
 
     def __init__(
@@ -64,75 +63,16 @@ class Session:
         attempts: int | None = None,
         tries: Tries | None = None,
     ) -> None:
-        self.revision = 0
-        """Grows with every visible change."""
-        self.meter = StreamMeter()
-        self.link = Link("connecting")
-        self.edits = Edits(workspace)
-        self.improving = Improving(tries, clock, self._touch)
+        super().__init__(clock, workspace, tries)
         self._clock = clock
         self._line = Lifeline(dialer, clock, attempts=attempts)
         self._flights = Flights()
         self._conversation = Conversation(model)
         self._chain = Chain()
-        self._past: tuple[Turn, ...] = ()
-        self._turn: Turn | None = None
         self._exchange: Exchange | None = None
         self._unsent = False
         self._resent = False
         self._running = False
-        self._changed = asyncio.Event()
-
-    # --- what there is to see -----------------------------------------------------------------
-
-    @property
-    def turns(self) -> tuple[Turn, ...]:
-        """All turns, oldest first."""
-        return self._past if self._turn is None else (*self._past, self._turn)
-
-    @property
-    def turn(self) -> Turn | None:
-        """The newest turn."""
-        return self._turn
-
-    @property
-    def busy(self) -> bool:
-        """Whether the newest turn is not final, or a better answer is looked for."""
-        return self.improving.active or (self._turn is not None and not self._turn.final)
-
-    @property
-    def previews(self) -> Mapping[str, EditPreview]:
-        """The newest turn's edit, by path."""
-        return self.edits.previews
-
-    @property
-    def edit(self) -> EditState:
-        return self.edits.state
-
-    @property
-    def edit_error(self) -> str:
-        """Why the edit failed or could not be written, in one line."""
-        return self.edits.error
-
-    @property
-    def buffers(self) -> Mapping[str, Buffer]:
-        """The open files, by path."""
-        return self.edits.buffers
-
-    async def changed(self, seen: int) -> int:
-        """Wait until ``revision`` is not ``seen``; the new revision."""
-        while self.revision == seen:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.revision
-
-    async def wait_turn(self) -> Turn:
-        """The newest turn once nothing more becomes of it; UsageError if there is none."""
-        if self._turn is None:
-            raise UsageError("there is no turn to wait for; submit an instruction first")
-        while self.busy:
-            await self.changed(self.revision)
-        return self._turn
 
     # --- what the user does -------------------------------------------------------------------
 
@@ -187,7 +127,9 @@ class Session:
         self._turn = interrupted(self._turn)
         self.meter.ended(self._clock.now())
         self.edits.stop()
-        if self._unsent and self._exchange is not None:
+        if self.helping is not None:
+            self.helping.stop()
+        if self._unsent and self._exchange is not None and not self._exchange.earlier:
             self._conversation.forget(self._exchange)
         self._unsent = False
         self._flights.drop(self._turn.number)
@@ -197,9 +139,11 @@ class Session:
     def accept(self) -> tuple[str, ...]:
         """Write the pending edit; the paths that changed.
 
-        PatchApplyError or WorkspaceError leave the disk unchanged and the edit pending.
+        It ends the turn where that goes on. PatchApplyError or WorkspaceError leave the disk
+        unchanged and the edit pending.
         """
-        self.improving.stop()
+        if self.edit == "pending":
+            self.interrupt()
         try:
             plan = self.edits.accept()
         finally:
@@ -209,9 +153,16 @@ class Session:
         return tuple(plan.after)
 
     def reject(self) -> None:
-        """Refuse the pending edit; UsageError if there is none."""
-        self.improving.stop()
+        """Refuse the pending edit, and end the turn; UsageError if there is none."""
+        if self.edit == "pending":
+            self.interrupt()
         self.edits.reject()
+        self._touch()
+
+    def allow(self, yes: bool) -> None:
+        """The user's word on the command in ``asking``."""
+        if self.helping is not None:
+            self.helping.decide(yes)
         self._touch()
 
     def undo(self) -> tuple[str, ...]:
@@ -271,7 +222,9 @@ class Session:
             self._unsent = False
             flight = Flight(self._turn.number, self._exchange)
             self._flights.add(flight)
-            if not self._resent:
+            if self._turn.round > 1:
+                self.meter.resumed()
+            elif not self._resent:
                 self.meter.sent(self._clock.now())
             await self._line.send(self._chain.request(self._conversation.request()))
             self._line.watch(flight, FIRST_EVENT_SECONDS)
@@ -281,10 +234,11 @@ class Session:
         persistent = peer.kind != "sse"
         self._flights = Flights()
         self._chain.reset(incremental=persistent)
+        self._conversation.able = self.helping is not None and peer.engine != EMBEDDED
         self._set_link(state="ready", peer=peer, error="")
         if persistent and not self._unsent:
             self._flights.add(Flight(turn=0))
-            await self._line.send(self._chain.request(warm_up(self._conversation.model)))
+            await self._line.send(self._chain.request(self._conversation.warm_up()))
 
     def _unreachable(self, message: Unreachable) -> None:
         down = message.final or message.failures >= DOWN_AFTER
@@ -308,9 +262,11 @@ class Session:
         if not self._repaired(code, flight):
             if self._shown(flight) and self._turn is not None:
                 self.meter.observe(at, event)
-                self._show(fold(self._turn, event))
+                self._show(self._going(fold(self._turn, event)))
             if is_terminal(event):
                 self._landed(flight, event)
+                if self._turn is not None and self._turn.phase == "working":
+                    self._help(self._turn)
         if code == LINK_LIMIT:
             await self._line.recycle("the engine limits how long a link lives")
 
@@ -351,6 +307,38 @@ class Session:
         """Whether ``flight`` carries the running turn."""
         return self.busy and self._turn is not None and flight.turn == self._turn.number
 
+    def _going(self, turn: Turn) -> Turn:
+        """``turn``, and if its response is complete but not its last one, at work."""
+        peer = self.link.peer
+        if turn.phase != "completed" or peer is None or not self._conversation.able:
+            return turn
+        if not goes_on(turn, peer) or self.edits.repeats(turn.patch):
+            return turn
+        if turn.round < MAX_ROUNDS:
+            return replace(turn, phase="working")
+        error = f"the model asked for tools more than {MAX_ROUNDS - 1} times"
+        return failed(replace(turn, phase="working"), error)
+
+    def _help(self, turn: Turn) -> None:
+        """Do what the response asked for, and send what it brings."""
+        assert self.helping is not None
+        patched = self.edits.settle() if turn.patch else ""
+        self._turn = continued(turn)
+        batch = Batch(turn.calls, patched, self.edits.staged)
+        self.helping.start(self._line, batch, self._used, self._helped)
+        self._touch()
+
+    def _used(self, said: str) -> None:
+        if said and self._turn is not None:
+            self._turn = used(self._turn, said)
+        self._touch()
+
+    def _helped(self, told: Mapping[str, str]) -> None:
+        if self._exchange is not None:
+            self._exchange.answered(told)
+            self._unsent, self._resent = True, False
+            self._wake()
+
     def _show(self, turn: Turn) -> None:
         """Take over the newest turn's new state, and let the edit follow."""
         known = len(self._turn.patch) if self._turn is not None else 0
@@ -360,10 +348,11 @@ class Session:
         match turn.phase:
             case "completed":
                 self.edits.finish()
+                self._turn = replace(turn, patch=self.edits.patch or turn.patch)
                 if self.edits.error and self._exchange is not None:
                     self._exchange.outcome = f"failed: {self.edits.error}"
                 if turn.target or self.edits.state != "none":
-                    self._improve(turn)
+                    self._improve(self._turn)
             case "failed" | "interrupted":
                 self.edits.stop(turn.error)
             case _:
@@ -376,13 +365,17 @@ class Session:
         if exchange is not None and peer is not None:
             ask = partial(self._conversation.again, exchange)
             question = Question(turn.instruction, ask, self.edits.read, peer)
-            self.improving.start(self._line, question, turn, self._improved)
+            once = turn.round > 1
+            self.improving.start(self._line, question, turn, self._improved, once=once)
 
     def _improved(self, best: Candidate) -> None:
         """Put ``best`` in the place of the turn's own answer."""
         assert self._turn is not None
         assert self._exchange is not None
-        self._turn = replace(best.turn, number=self._turn.number, target=self._turn.target)
+        turn = self._turn
+        self._turn = replace(
+            best.turn, number=turn.number, target=turn.target, reads=turn.reads, uses=turn.uses
+        )
         self._exchange.output = best.turn.output
         if best.edit is not None:
             self.edits.offer(best.edit, best.said or best.edit)
@@ -394,7 +387,3 @@ class Session:
     def _wake(self) -> None:
         self._touch()
         self._line.wake()
-
-    def _touch(self) -> None:
-        self.revision += 1
-        self._changed.set()

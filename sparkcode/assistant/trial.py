@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sparkcode.assistant.checkpoints import Contents
 from sparkcode.assistant.edit import Plan
 from sparkcode.assistant.judges import reviewed
 from sparkcode.assistant.plain import plain
-from sparkcode.assistant.sandbox import Limits, run_limited
+from sparkcode.assistant.sandbox import Limits, Outcome, run_limited
 from sparkcode.checks.fault import Fault
 from sparkcode.errors import WorkspaceError
 
@@ -43,12 +44,28 @@ _TELLING: Final = re.compile(r"^E\s|\b(?:error|failed|failure|panic|assert\w*)\b
 
 
 @dataclass(frozen=True, slots=True)
-class CommandJudge:
-    """An edit has no fault when ``command``, a line for the shell, ends with status 0."""
+class Trial:
+    """``command``, a line for the shell, run in a copy of the workspace."""
 
     command: str
     root: Path
     limits: Limits = LIMITS
+
+    def outcome(self, files: Contents) -> Outcome:
+        """How it ends with ``files`` written to the copy.
+
+        WorkspaceError when the workspace is too large to copy, or cannot be.
+        """
+        with tempfile.TemporaryDirectory(prefix="sparkcode-try-") as folder:
+            copy = Path(folder) / self.root.name
+            copy_workspace(self.root, copy)
+            _write(copy, files)
+            return run_limited(["/bin/sh", "-c", self.command], copy, self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandJudge(Trial):
+    """An edit has no fault when the command ends with status 0."""
 
     async def judge(self, plan: Plan, instruction: str) -> tuple[Fault, ...]:
         failure = await asyncio.to_thread(self.failure, plan)
@@ -63,11 +80,7 @@ class CommandJudge:
 
         WorkspaceError when the workspace is too large to copy, or cannot be.
         """
-        with tempfile.TemporaryDirectory(prefix="sparkcode-try-") as folder:
-            copy = Path(folder) / self.root.name
-            copy_workspace(self.root, copy)
-            _write(copy, plan)
-            outcome = run_limited(["/bin/sh", "-c", self.command], copy, self.limits)
+        outcome = self.outcome(plan.after)
         if outcome.ok:
             return None
         if outcome.status is None:
@@ -125,8 +138,8 @@ def _entries(root: Path, copy: Path) -> Iterator[tuple[os.DirEntry[str], Path]]:
             yield from _entries(Path(entry.path), copy / entry.name)
 
 
-def _write(copy: Path, plan: Plan) -> None:
-    for path, data in plan.after.items():
+def _write(copy: Path, files: Contents) -> None:
+    for path, data in files.items():
         place = copy / path
         if data is None:
             place.unlink(missing_ok=True)

@@ -4,8 +4,10 @@
        └────────────────────────┴──interrupt, response.incomplete(interrupted)──> interrupted
        └────────────────────────┴──error, response.failed, other incomplete────> failed
 
-The three right-hand phases are final: a final turn absorbs nothing more. ``fold`` is pure, so a
-tape, a resumed session and a test all make the same turn from the same events.
+The three right-hand phases are final: a final turn absorbs nothing more. A response that calls
+tools is not the end: ``continued`` makes the turn go on (``working``, then streaming again) with
+the response that follows their results. ``fold`` is pure, so a tape, a resumed session and a test
+all make the same turn from the same events.
 
 Two kinds of output count: the text of messages, and the input of the first ``apply_patch`` call.
 Servers differ in what they send; text that came only whole (in ``output_item.done`` or in the final
@@ -24,11 +26,13 @@ from sparkcode.protocol.events import (
     CustomToolCallItem,
     ErrorEvent,
     FunctionCallItem,
+    InputTokensDetails,
     MessageItem,
     OutputItem,
     OutputItemAdded,
     OutputItemDone,
     OutputTextDelta,
+    OutputTokensDetails,
     Response,
     ResponseCompleted,
     ResponseCreated,
@@ -40,10 +44,21 @@ from sparkcode.protocol.events import (
     Usage,
 )
 
-TurnPhase = Literal["waiting", "streaming", "completed", "interrupted", "failed"]
+TurnPhase = Literal["waiting", "streaming", "working", "completed", "interrupted", "failed"]
 
+ToolCallItem = CustomToolCallItem | FunctionCallItem
 PATCH_TOOL = "apply_patch"
 _NO_ITEM = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A tool that the model has used."""
+
+    at: int
+    """How many characters of the answer's text there were before it."""
+    said: str
+    """What it was and what came of it, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +90,47 @@ class Turn:
     """``output_index`` of the item whose input is ``patch``; -1 before there is one."""
     foreign: tuple[int, ...] = ()
     """``output_index`` of calls to other tools."""
+    round: int = 1
+    """Counts the turn's responses from 1."""
+    spent: Usage | None = None
+    """What the earlier responses used; ``usage`` includes it."""
+    uses: tuple[Use, ...] = ()
+    """Tools, oldest first."""
 
     @property
     def final(self) -> bool:
         """Whether no event can change the turn any more."""
         return self.phase in ("completed", "interrupted", "failed")
 
+    @property
+    def calls(self) -> tuple[ToolCallItem, ...]:
+        """The newest response's calls."""
+        return tuple(item for item in self.output if isinstance(item, ToolCallItem))
+
 
 def begin(number: int, instruction: str, target: str = "", reads: Iterable[str] = ()) -> Turn:
     """A turn that was asked and not yet answered."""
     return Turn(number=number, instruction=instruction, target=target, reads=tuple(reads))
+
+
+def used(turn: Turn, said: str) -> Turn:
+    """The turn with one more tool used."""
+    return replace(turn, uses=(*turn.uses, Use(len(turn.text), one_line(said))))
+
+
+def continued(turn: Turn) -> Turn:
+    """The turn with its newest response behind it, waiting for the next one."""
+    return replace(
+        turn,
+        phase="working",
+        patch="",
+        output=(),
+        held="",
+        patch_index=_NO_ITEM,
+        foreign=(),
+        round=turn.round + 1,
+        spent=turn.usage or turn.spent,
+    )
 
 
 def interrupted(turn: Turn) -> Turn:
@@ -145,7 +191,27 @@ def _identified(turn: Turn, response: Response) -> Turn:
         turn,
         response_id=response.id or turn.response_id,
         model=response.model or turn.model,
-        usage=response.usage or turn.usage,
+        usage=turn.usage if response.usage is None else _sum(turn.spent, response.usage),
+    )
+
+
+def _sum(one: Usage | None, other: Usage) -> Usage:
+    """What two responses used."""
+    if one is None:
+        return other
+    cached = one.input_tokens_details.cached_tokens + other.input_tokens_details.cached_tokens
+    written = (
+        one.input_tokens_details.cache_write_tokens + other.input_tokens_details.cache_write_tokens
+    )
+    thought = (
+        one.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens
+    )
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached, cache_write_tokens=written),
+        output_tokens=one.output_tokens + other.output_tokens,
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=thought),
+        total_tokens=one.total_tokens + other.total_tokens,
     )
 
 

@@ -12,10 +12,11 @@ from sparkcode.syntax.instruction import rename_in
 def faults(before: str, after: str, instruction: str) -> Iterator[Fault]:
     """A fault when more than the name is different.
 
-    Which of its occurrences change is not judged: the same word may name something else.
+    Which of its occurrences change is not judged: the same word may name something else. Nor is a
+    new file.
     """
     rename = rename_in(instruction)
-    if rename is None or rename.old is None or not rename.alone:
+    if rename is None or rename.old is None or not rename.alone or not before:
         return
     word = re.compile(rf"(?<!\w){re.escape(rename.old)}(?!\w)")
     expected, found = (word.sub(rename.new, text).splitlines() for text in (before, after))

@@ -54,6 +54,8 @@ class Job:
     """Answers that may be asked for while there are faults."""
     check: str | None
     """A shell command that an edit has to pass."""
+    allowed: tuple[str, ...]
+    """Commands that the model may run."""
 
 
 @click.command("exec")
@@ -72,6 +74,13 @@ class Job:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
     "--check", metavar="CMD", help="Shell command that the edit must pass, run in a copy of here."
+)
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="CMD",
+    help="A command that the model may run, also with more words, in a copy of here.",
 )
 @tries_option
 @reaches_engine
@@ -97,8 +106,12 @@ def exec_command(
 
     Not every INSTRUCTION is an edit. A question or "Explain ..." is answered, unless --apply,
     --diff or --check asks for an edit; "Write a script PATH ..." makes a new file; "Write tests for
-    NAME" tests, where the project keeps them. /edit, /ask, /explain, /new PATH and /test NAME in
-    front of it always win.
+    NAME" tests, where the project keeps them. /edit, /ask, /explain, /new PATH, /test NAME and
+    /task in front of it always win.
+
+    An engine other than the embedded one (--url) may list, search and read the files of the current
+    folder, except those that .gitignore names, and edit in several steps. Without a FILE, or after
+    /task, an edit is about the whole folder. Commands run only if --allow names them.
 
     An edit with faults (it does not parse, uses names that nothing defines, drops definitions ...)
     is asked for again, up to --tries; the best answer is taken. With --check the command decides:
@@ -111,6 +124,7 @@ def exec_command(
     sparkcode exec "Rename Stack to Pile everywhere" -f stack.py -f app.py --diff
     sparkcode exec "What does this do?" -f app.py
     sparkcode exec "Write tests for load" -f app.py --apply
+    sparkcode exec "/task Drop support for Python 3.8" --url URL --allow "pytest -q" --diff
     """
     apply, diff, as_json = flags.pop("apply"), flags.pop("diff"), flags.pop("as_json")
     if apply and diff:
@@ -120,10 +134,10 @@ def exec_command(
     if not instruction.strip():
         raise UsageError("the instruction is empty; say what to do")
     output: Output = "json" if as_json else "diff" if diff else "text"
-    anywhere, check = flags.pop("anywhere"), flags.pop("check")
+    anywhere, check, allowed = flags.pop("anywhere"), flags.pop("check"), flags.pop("allowed")
     intent = _intent(instruction, edits=apply or diff or check is not None)
     config, reach = settings(api_key, script, **flags)
-    job = Job(intent, files, apply, anywhere, output, timeout, config.tries, check)
+    job = Job(intent, files, apply, anywhere, output, timeout, config.tries, check, allowed)
     return asyncio.run(_run(job, reach))
 
 
@@ -190,6 +204,7 @@ async def _session(
 ) -> AsyncIterator[tuple[Session, Asked]]:
     """A session whose link is up and whose files are open, and the turn for it."""
     from sparkcode.assistant.edits import Edits
+    from sparkcode.assistant.helping import Helping, begins_with, check_able
     from sparkcode.assistant.session import Session
     from sparkcode.assistant.tries import Tries
     from sparkcode.assistant.workspace import Workspace
@@ -202,7 +217,10 @@ async def _session(
     edits.blocks(asked.targets, asked.about)
     dialer, larger = LateDialer(reach, progress), LargerModel(reach)
     try:
-        dialled = _Dialled(await dialer.dial(), dialer)
+        first = await dialer.dial()
+        dialled = _Dialled(first, dialer)
+        if asked.kind == "task":
+            check_able(first[1])
         session = Session(
             dialer=dialled,
             clock=LoopClock(),
@@ -211,6 +229,8 @@ async def _session(
             attempts=1,
             tries=Tries(job.tries, dialer, _judge(job, workspace), larger),
         )
+        may = begins_with(job.allowed if job.check is None else (*job.allowed, job.check))
+        session.helping = Helping(workspace, may)
         # Not a task group: it would wrap the one-line errors that the program prints.
         task = asyncio.create_task(session.run())
         try:
@@ -332,6 +352,10 @@ def _finish(job: Job, session: Session, printer: Printer) -> int:
         printer.pending(session)
         # Without a named file nothing says where an edit belongs: then it may go anywhere.
         astray = session.edits.note
+        if job.apply and session.edits.unfit:
+            error = f"{session.edits.unfit}; nothing is written"
+        elif session.edits.unfit:
+            printer.note(session.edits.unfit)
         if job.apply and astray and not job.anywhere:
             error = f"{astray}; nothing is written (--anywhere allows it)"
         elif astray:

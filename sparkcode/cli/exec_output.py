@@ -1,8 +1,9 @@
 """What ``sparkcode exec`` prints: text and a unified diff, or JSON lines.
 
 The JSON lines are ``turn.started``, then ``text.delta`` and ``patch.delta`` as they come, ``try``
-for each answer that was checked, ``patch.replaced`` when another than the first is taken, perhaps
-``note`` and ``error``, and last ``turn.completed`` or ``turn.failed``. Times are in seconds.
+for each answer that was checked, ``patch.replaced`` when another than the first is taken or several
+patches become one, ``tool`` for each tool that the model has used, perhaps ``note`` and ``error``,
+and last ``turn.completed`` or ``turn.failed``. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Printer:
         self._output = output
         self._text = 0
         self._patch = ""
+        self._round = 1
+        self._uses = 0
         self._tries = 0
         self._found = ""
         """What was wrong with the answer that was checked last."""
@@ -65,9 +68,16 @@ class Printer:
             self._event("text.delta", delta=delta)
             if self._output == "text":
                 click.echo(delta, nl=False)
+        for use in turn.uses[self._uses :]:
+            self._event("tool", said=use.said)
+            progress(use.said)
+        self._uses = len(turn.uses)
+        if turn.round != self._round:
+            self._round, self._patch = turn.round, ""
         if turn.patch == self._patch:
             return
-        if turn.patch.startswith(self._patch):
+        whole = turn.final and turn.round > 1
+        if turn.patch.startswith(self._patch) and not whole:
             self._event("patch.delta", delta=turn.patch[len(self._patch) :])
         else:
             self._event("patch.replaced", patch=turn.patch)

@@ -78,6 +78,7 @@ def run_screen(paths: Sequence[str], *, reach: Reach, config: Config) -> None:
 
 
 async def _run(paths: Sequence[str], reach: Reach, config: Config) -> None:
+    from sparkcode.assistant.helping import Helping
     from sparkcode.assistant.judges import Reviewer
     from sparkcode.assistant.session import Session
     from sparkcode.assistant.trial import CommandJudge
@@ -94,6 +95,7 @@ async def _run(paths: Sequence[str], reach: Reach, config: Config) -> None:
         model=reach.asked_model,
         tries=Tries(config.tries, dialer, Reviewer(), larger),
     )
+    session.helping = Helping(Workspace(Path.cwd()), lambda command: None)
     check = CommandJudge(config.check, Path.cwd()) if config.check else None
     app = SparkApp(session, open_paths=paths, theme=config.theme, check=check)
     dialer.say = app.say

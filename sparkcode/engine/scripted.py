@@ -8,6 +8,15 @@ A script is JSON lines; the first whose ``match`` is found in the last user text
     {"match": "", "reply": "Hello."}
 
 ``error`` fails the turn, after the text where there is one. A built-in last line answers anything.
+
+A line with ``result`` goes on where a tool has returned: it answers when the regular expression is
+found in what came back, and only then. A patch or a call is made once a question: without
+``result`` it does not answer what a tool returns.
+
+    {"match": "tidy", "call": {"name": "search", "arguments": {"pattern": "TODO"}}}
+    {"match": "tidy", "result": "notes.py:3", "patch": "*** Begin Patch\\n..."}
+    {"match": "tidy", "result": "Success", "reply": "Done."}
+
 This engine never stands in silently for another: its model is called ``scripted``.
 """
 
@@ -30,6 +39,7 @@ from sparkcode.engine.base import (
     Step,
     TokenUsage,
     ToolCall,
+    ToolOutput,
 )
 from sparkcode.errors import EngineError, ScriptError
 
@@ -55,6 +65,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     match: str = ""
     """Regular expression searched in the last user text; empty matches anything."""
+    result: str | None = None
+    """Regular expression searched in what the newest calls returned; without it the line is for a
+    question."""
     reply: str | None = None
     patch: str | None = None
     """apply_patch text, sent as a custom tool call."""
@@ -80,10 +93,11 @@ def parse_script(lines: Iterable[str], name: str) -> tuple[Rule, ...]:
             rule = msgspec.json.decode(line, type=Rule)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise ScriptError(f"{where}: no line of a script: {error}") from error
-        try:
-            re.compile(rule.match)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ScriptError(f"{where}: 'match' is no regular expression: {error}") from error
+        for key, pattern in (("match", rule.match), ("result", rule.result or "")):
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ScriptError(f"{where}: {key!r} is no regular expression: {error}") from error
         if (rule.reply, rule.patch, rule.call, rule.error) == (None, None, None, None):
             raise ScriptError(f"{where}: needs one of 'reply', 'patch', 'call' or 'error'")
         rules.append(rule)
@@ -139,8 +153,27 @@ class ScriptedEngine:
         yield Step(sim_time=0.0, finish_reason="stop", usage=usage)
 
     def _rule(self, request: GenerateRequest) -> Rule:
-        text = request.last_user_text
-        return next((rule for rule in self.rules if re.search(rule.match, text)), _ANYTHING)
+        text, came = request.last_user_text, _returned(request)
+        for rule in self.rules:
+            if re.search(rule.match, text) and _fits(rule, came):
+                return rule
+        return _ANYTHING
+
+
+def _returned(request: GenerateRequest) -> str | None:
+    """What the newest calls returned; None when the newest item is no tool's output."""
+    outputs: list[str] = []
+    for item in reversed(request.items):
+        if not isinstance(item, ToolOutput):
+            break
+        outputs.append(item.output)
+    return "\n".join(reversed(outputs)) if outputs else None
+
+
+def _fits(rule: Rule, came: str | None) -> bool:
+    if rule.result is not None:
+        return came is not None and re.search(rule.result, came) is not None
+    return came is None or (rule.patch is None and rule.call is None)
 
 
 def _answer(rule: Rule) -> tuple[Channel, str]:

@@ -24,6 +24,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from sparkcode.assistant.edits import Target
+from sparkcode.assistant.helping import check_able
 from sparkcode.assistant.plain import one_line
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.trial import CommandJudge
@@ -42,6 +43,7 @@ from sparkcode.tui.theme import DEFAULT_THEME, ThemeSet, load_themes
 from sparkcode.tui.widgets.prompt import Prompt
 
 _APPROVALS: Final = {"y": "accept", "n": "reject", "u": "undo"}
+_COMMAND_LABELS: Final = {"accept": "run it", "reject": "do not"}
 _URGENT: Final = ("interrupt", "accept", "reject", "undo")
 _LEAVE: Final = "Ctrl+C again leaves"
 _CLEARED: Final = f"{_LEAVE} (Up brings the prompt back)"
@@ -139,7 +141,7 @@ class SparkApp(App[None]):
             # The session reports trouble with the link by itself; anything else is a fault.
             self._link.result()
         now = self._clock.now()
-        self._gate.see(self.session.edit, now)
+        self._gate.see((self.session.edit, self.session.asking), now)
         if self._stage.notice in (_LEAVE, _CLEARED) and not self._gate.leaving(now):
             self._stage.notice = ""
         moved, due = self._stage.pump(now, self.size.width)
@@ -156,6 +158,7 @@ class SparkApp(App[None]):
         for keys, label in key_line(self._working(), self.size.width):
             # Once the answer has stopped, the same key leaves what it left unfinished.
             shown = "leave" if label == "stop" and not self.session.busy else label
+            shown = _COMMAND_LABELS.get(label, label) if self.session.asking else shown
             parts += [(f" {keys}", "primary"), (f" {shown} ", "muted")]
         return parts
 
@@ -191,13 +194,17 @@ class SparkApp(App[None]):
             case "interrupt":
                 return self.session.busy or (self._stage.edit_shown and edit != "pending")
             case "accept" | "reject" | "check":
-                return edit == "pending" and (action != "check" or self._check.command != "")
+                asked = action != "check" and self.session.asking != ""
+                return asked or (edit == "pending" and self._may_check(action))
             case "undo":
                 return self._undoable > 0 and edit not in ("streaming", "pending")
             case "region":
                 return self.panes.current is not None and self.panes.current.selection is None
             case _:
                 return action != "file" or len(self.panes) > 1
+
+    def _may_check(self, action: str) -> bool:
+        return action != "check" or self._check.command != ""
 
     def _shortcut(self, key: str) -> str | None:
         """What a key means while the prompt is empty."""
@@ -216,11 +223,16 @@ class SparkApp(App[None]):
         self._pump()
 
     def action_accept(self) -> None:
-        if self._attempt(self.session.accept):
+        if self.session.asking:
+            self.session.allow(True)
+        elif self._attempt(self.session.accept):
             self._undoable += 1
 
     def action_reject(self) -> None:
-        self._attempt(self.session.reject)
+        if self.session.asking:
+            self.session.allow(False)
+        else:
+            self._attempt(self.session.reject)
 
     def action_check(self) -> None:
         self._attempt(lambda: self._check.start(self.session.edits.plan(), self._say_checked))
@@ -302,6 +314,8 @@ class SparkApp(App[None]):
     def _send(self, instruction: str) -> None:
         try:
             asked = self._stage.aiming.asked(instruction)
+            if asked.kind == "task":
+                check_able(self.session.link.peer)
             targets = [each for each in asked.targets if self._is_there(each)]
             about = asked.about if asked.about and self._is_there(asked.about) else None
             self._stage.leave_turn(self._clock.now())

@@ -67,7 +67,7 @@ def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
     turn = session.turn
     if turn is not None:
         rows += _edit(session)
-        rows += _ending(turn, stats)
+        rows += _asking(session) or _ending(turn, stats)
         rows += _context(turn)
     rows += _link(session)
     if notice:
@@ -77,15 +77,28 @@ def foot(session: Session, stats: StreamStats, notice: str) -> list[Part]:
 
 def _edit(session: Session) -> list[Part]:
     label, style = _EDITS[session.edit]
+    if session.edit == "pending" and session.asking:
+        label = "so far"
     rows = _files(session.previews, label, style)
-    if session.edits.note:
-        rows.append((f"! {visible(session.edits.note)}", "fair"))
+    for note in (session.edits.note, session.edits.unfit):
+        rows += [(f"! {visible(note)}", "fair")] if note else []
     if session.edit in ("pending", "none", "failed"):
         rows += _tries(session)
     if session.edit_error and session.edit != "rejected":
         way_out = "; n rejects the edit" if session.edit == "pending" else ""
         rows.append((f"✗ {visible(session.edit_error)}{way_out}", "bad"))
     return rows
+
+
+def _asking(session: Session) -> list[Part]:
+    """The command that waits for the user's word, whole."""
+    if not session.asking:
+        return []
+    return [
+        ("? The model asks to run this in a copy of the folder:", "fair"),
+        (f"  {visible(session.asking)}", "text"),
+        ("  y runs it, n does not", "fair"),
+    ]
 
 
 def _tries(session: Session) -> list[Part]:
@@ -117,7 +130,7 @@ def _files(previews: Mapping[str, EditPreview], label: str, style: str) -> list[
 
 def _ending(turn: Turn, stats: StreamStats) -> list[Part]:
     match turn.phase:
-        case "waiting":
+        case "waiting" | "working":
             return [("...", "muted")]
         case "interrupted":
             return [("■ stopped", "fair")]

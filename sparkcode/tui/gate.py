@@ -14,16 +14,16 @@ QUIT_SECONDS: Final = 2.0
 
 
 class Gate:
-    """Remembers since when each state of the edit has held."""
+    """Remembers since when each state of what may be approved has held."""
 
     def __init__(self) -> None:
-        self._state = "none"
+        self._state: object = None
         self._since = 0.0
         self._typed = False
         self._clear = float("-inf")
 
-    def see(self, state: str, now: float) -> None:
-        """The edit is in ``state`` at ``now`` (seconds)."""
+    def see(self, state: object, now: float) -> None:
+        """What may be approved is in ``state`` at ``now`` (seconds)."""
         if state != self._state:
             self._state, self._since, self._typed = state, now, False
 

@@ -25,6 +25,8 @@ class Engine:
 
     def __init__(self, kind: PeerKind = "memory") -> None:
         self.kind: PeerKind = kind
+        self.name = "scripted"
+        """What it calls itself."""
         self.requests: list[Json] = []
         self.dials = 0
         self.refusals = 0
@@ -44,7 +46,7 @@ class Engine:
         client, server = memory_pair()
         self.ends.append(server)
         self._tasks.append(asyncio.create_task(self._read(server)))
-        return client, Peer(self.kind, "memory", engine="scripted", model="scripted")
+        return client, Peer(self.kind, "memory", engine=self.name, model="scripted")
 
     async def _read(self, end: MemoryTransport) -> None:
         async for text in end.frames():
@@ -73,6 +75,24 @@ class Engine:
         await self.send("response.created", response=response)
         await self.send("response.in_progress", response=response)
         return response_id
+
+    async def use(self, *calls: tuple[str, Json], text: str = "", patch: str = "") -> None:
+        """A whole response that calls functions, each a name and its arguments."""
+        response_id = await self.created()
+        output: list[Json] = []
+        if text:
+            output.append(await self.message(text, 50))
+        if patch:
+            output.append(await self.call(patch, 50, index=len(output)))
+        for name, arguments in calls:
+            call_id = f"call_{response_id}_{len(output)}"
+            item = {"type": "function_call", "id": f"fc_{call_id}", "call_id": call_id}
+            item |= {"name": name, "arguments": json.dumps(arguments)}
+            for kind in ("added", "done"):
+                event = f"response.output_item.{kind}"
+                await self.send(event, output_index=len(output), item=item)
+            output.append(item)
+        await self.completed(response_id, output)
 
     async def answer(
         self, *, text: str = "", patch: str = "", frame_id: str = "", pieces: int = 1

@@ -65,6 +65,8 @@ def test_an_explanation_is_about_what_is_pointed_to() -> None:
 def test_a_question_is_about_the_file_or_the_selection() -> None:
     assert asked("Why?").about is None
     assert asked("Why?").title == "ask"
+    task = asked("/task Rename it", selected=True)
+    assert (task.title, task.targets, task.about) == ("task in the whole folder", (), None)
     assert asked("Why?", selected=True).title == "ask about calc.py:1-2"
 
 

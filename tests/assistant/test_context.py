@@ -12,7 +12,6 @@ from sparkcode.assistant.context import (
     history_items,
     updated_files,
     user_message,
-    warm_up,
 )
 from sparkcode.link.chain import Chain
 from sparkcode.protocol.blocks import FileBlock, parse, split
@@ -87,7 +86,7 @@ def test_a_question_is_asked_as_it_is() -> None:
 
 
 def test_a_warm_up_is_the_constant_part() -> None:
-    warm, full = warm_up("m"), build_request("x", [], "m")
+    warm, full = Conversation("m").warm_up(), build_request("x", [], "m")
     assert (warm.generate, warm.input) == (False, [])
     assert msgspec.structs.replace(full, input=[], generate=False) == warm
 

@@ -129,10 +129,14 @@ def test_a_command_always_wins(text: str, intent: Intent) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("/fix it", "there is no command /fix; there are /edit, /ask, /explain, /new, /test"),
+        (
+            "/fix it",
+            "there is no command /fix; there are /edit, /ask, /explain, /new, /test, /task",
+        ),
         ("/new", "/new needs a path and what the file is to hold: /new PATH ..."),
         ("/new a.py", "/new needs a path and what the file is to hold: /new PATH ..."),
         ("/edit", "/edit needs words behind it: /edit ..."),
+        ("/task ", "/task needs words behind it: /task ..."),
     ],
 )
 def test_a_command_that_cannot_be_is_refused(text: str, error: str) -> None:

@@ -239,3 +239,35 @@ def test_a_screen_that_lags_is_never_above_one(gaps: list[float], lag: float) ->
     measured.painted(times[-1] + lag)
     efficiency = measured.stats(times[-1] + lag).display_efficiency
     assert efficiency == pytest.approx(times[-1] / (times[-1] + lag))
+
+
+def test_a_pause_between_two_responses_is_no_interval() -> None:
+    end = ResponseCompleted(response=Response())
+    measured = meter(10.0, (10.5, stamped(0.1)), (10.6, stamped(0.2)), (10.7, stamped(0.3)))
+    measured.observe(10.7, end)
+    assert measured.stats(30.0).elapsed == pytest.approx(0.7)
+    measured.resumed()
+    assert measured.stats(30.0).live_tokens_per_second is None
+    for now, event in ((40.0, stamped(0.5)), (40.1, stamped(0.6, 3)), (40.1, end)):
+        measured.observe(now, event)
+    stats = measured.stats(50.0)
+    assert (stats.ttft, stats.tokens) == (0.5, 7)
+    assert stats.itl_max == pytest.approx(0.1)
+    assert stats.tokens_per_second == pytest.approx(5 / 0.3)
+    assert stats.elapsed == pytest.approx(30.1)
+    assert stats.sim_ttft == pytest.approx(0.1)
+    assert stats.sim_tokens_per_second == pytest.approx(5 / 0.3)
+    # The simulated times of both requests, one behind the other.
+    assert stats.sim_turn_rate == pytest.approx(7 / 0.9)
+
+
+def test_a_turn_that_goes_on_before_it_began() -> None:
+    measured = StreamMeter()
+    measured.resumed()
+    assert measured.stats(1.0) == StreamStats()
+    measured.sent(1.0)
+    measured.resumed()
+    measured.observe(2.0, token())
+    measured.observe(2.5, token())
+    assert measured.stats(3.0).ttft == 1.0
+    assert measured.stats(3.0).tokens_per_second == pytest.approx(2.0)

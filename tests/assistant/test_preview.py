@@ -63,17 +63,22 @@ def shown(preview: EditPreview) -> list[str]:
 def expected(original: str, chunks: Sequence[Chunk]) -> list[str]:
     """The rows computed from scratch out of the applier's placements."""
     lines = [line for line, _ in split_lines(original)]
+    runs: list[tuple[int, list[str]]] = []
+    for placement in place(original, chunks):
+        at = placement.start
+        for keeps, run in groupby(placement.chunk.lines, key=lambda line: line.kind == " "):
+            changed = list(run)
+            if not keeps:
+                runs.append((at, [line.kind + line.text for line in changed]))
+            at += sum(line.kind != "+" for line in changed)
     rows: list[str] = []
     done = 0
-    for placement in sorted(place(original, chunks), key=lambda placement: placement.start):
-        rows += [f" {line}" for line in lines[done : placement.start]]
-        done = placement.start
-        for line in placement.chunk.lines:
-            if line.kind == "+":
-                rows.append(f"+{line.text}")
-            else:
-                rows.append(f"{line.kind}{lines[done]}")
-                done += 1
+    for at, run_rows in sorted(runs, key=lambda each: each[0]):
+        rows += [f" {line}" for line in lines[done:at]]
+        done = at
+        for row in run_rows:
+            rows.append(row if row[0] == "+" else f"-{lines[done]}")
+            done += row[0] != "+"
     return rows + [f" {line}" for line in lines[done:]]
 
 
@@ -152,6 +157,15 @@ def test_a_chunk_that_fits_nowhere_is_a_misfit() -> None:
     assert watch("a\n", patch("@@", "-b", "-")).misfit
     assert not watch("a\n", patch("@@ a", "+b")).misfit
     assert shown(watch("a\n\n", patch("@@", "-a", " ", " "))) == ["-a", " "]
+
+
+def test_additions_at_the_end_stand_in_the_order_of_their_chunks() -> None:
+    preview = watch("a\n", patch("@@", "+only", "@@", " a", "+new", "@@", "+last"))
+    assert shown(preview) == [" a", "+only", "+new", "+last"]
+    assert (preview.added, preview.hunks) == (3, [range(1, 4)])
+    assert preview.focus == 3
+    replaced = watch("a\n", patch("@@", "+only", "@@", "-a", "+new"))
+    assert shown(replaced) == ["-a", "+new", "+only"]
 
 
 def test_new_deleted_and_moved_files() -> None:

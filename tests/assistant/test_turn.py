@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.assistant.plain import one_line, plain, strip
-from sparkcode.assistant.turn import Turn, begin, failed, fold, interrupted
+from sparkcode.assistant.turn import Turn, begin, continued, failed, fold, interrupted, used
 from sparkcode.protocol.events import (
     CustomToolCallInputDelta,
     CustomToolCallItem,
@@ -16,6 +16,7 @@ from sparkcode.protocol.events import (
     ErrorEvent,
     FunctionCallItem,
     IncompleteDetails,
+    InputTokensDetails,
     MessageItem,
     OutputItem,
     OutputItemAdded,
@@ -37,6 +38,7 @@ from sparkcode.protocol.events import (
 
 START = begin(1, "Do it", "calc.py:1-2")
 PATCH = CustomToolCallItem(name="apply_patch", call_id="c", input="*** Begin")
+PATCH_ITEM_ADDED = OutputItemAdded(item=CustomToolCallItem(name="apply_patch"))
 OTHER = CustomToolCallItem(name="shell", input="rm")
 
 
@@ -227,3 +229,46 @@ def test_an_endless_sequence_hides_a_bounded_text() -> None:
 def test_one_line_is_short() -> None:
     assert one_line(" a\n  b\x1b[0m ") == "a b"
     assert one_line("x" * 400) == "x" * 299 + "…"
+
+
+def ended(*output: OutputItem, tokens: int = 0) -> ResponseCompleted:
+    usage = Usage(
+        input_tokens=tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=tokens // 2),
+        output_tokens=tokens // 10,
+        total_tokens=tokens + tokens // 10,
+    )
+    return ResponseCompleted(
+        response=Response(output=list(output), usage=usage if tokens else None)
+    )
+
+
+def test_a_turn_goes_on_behind_its_calls() -> None:
+    call = FunctionCallItem(name="read_file", call_id="r", arguments="{}")
+    turn = play(OutputTextDelta(delta="Let me see."), ended(said("Let me see."), call, PATCH))
+    assert turn.calls == (call, PATCH)
+    turn = continued(used(turn, "read a.py:\n 3 lines"))
+    assert (turn.phase, turn.final, turn.round) == ("working", False, 2)
+    assert (turn.patch, turn.output, turn.calls) == ("", (), ())
+    assert [(use.at, use.said) for use in turn.uses] == [(11, "read a.py: 3 lines")]
+    second = PATCH_ITEM_ADDED
+    turn = play(second, CustomToolCallInputDelta(delta="*** End", output_index=0), turn=turn)
+    assert (turn.phase, turn.patch) == ("streaming", "*** End")
+    turn = play(OutputItemAdded(output_index=1, item=said("")), turn=turn)
+    turn = play(OutputTextDelta(delta="Done."), ended(), turn=turn)
+    assert (turn.phase, turn.text) == ("completed", "Let me see.\n\nDone.")
+
+
+def test_what_a_turn_used_is_the_sum_of_its_responses() -> None:
+    turn = play(ended(said("x"), tokens=100))
+    turn = play(ended(said("y"), tokens=40), turn=continued(turn))
+    turn = play(ended(said("z")), turn=continued(turn))
+    assert turn.usage is not None
+    assert (turn.usage.input_tokens, turn.usage.output_tokens) == (140, 14)
+    assert turn.usage.input_tokens_details.cached_tokens == 70
+    assert turn.usage.total_tokens == 154
+    unknown = continued(play(ended(said("x"))))
+    assert unknown.usage is None
+    known = play(ended(said("y"), tokens=40), turn=unknown)
+    assert known.usage is not None
+    assert known.usage.input_tokens == 40

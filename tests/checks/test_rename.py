@@ -19,6 +19,10 @@ def test_the_name_alone_is_no_fault(after: str) -> None:
     assert list(rename.faults(BEFORE, after, ASKED)) == []
 
 
+def test_a_new_file_is_no_wider_rename() -> None:
+    assert list(rename.faults("", "Usr is now User.\n", ASKED)) == []
+
+
 @pytest.mark.parametrize(
     ("after", "line"),
     [

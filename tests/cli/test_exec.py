@@ -76,6 +76,24 @@ SCRIPT: list[dict[str, Any]] = [
         "patch": patch(" import calc\n+def test_sub(): ...", "test_calc.py"),
     },
     {"match": "(?s)File: calc.py\nSelected: lines 1-2\n.*Explain", "reply": "It subtracts."},
+    {"match": "Look", "call": {"name": "search", "arguments": {"pattern": "a - b"}}},
+    {
+        "match": "Look",
+        "result": "calc.py:2",
+        "patch": patch(" def add(a, b):\n-    return a - b\n+    return a + b"),
+    },
+    {
+        "match": "Look",
+        "result": "M calc.py",
+        "call": {"name": "run_command", "arguments": {"command": "grep -c . calc.py"}},
+    },
+    {
+        "match": "Look twice",
+        "result": "exit status 0",
+        "patch": "*** Begin Patch\n*** Add File: new.txt\n+n\n*** End Patch\n",
+    },
+    {"match": "Look wrong", "result": "not allow", "patch": patch("-nowhere")},
+    {"match": "Look", "result": "", "reply": "Done."},
     {"match": "Break", "reply": "I will", "error": "the engine gave up"},
     {"match": "Slow", "reply": "never", "ttft": 60},
     {"match": "(?s)File: calc.py.*File: notes.md.*two files", "reply": "both"},
@@ -534,3 +552,54 @@ def test_nothing_is_written_when_no_answer_passes_the_check(folder: Path, url: s
 def test_a_number_of_tries_that_is_none(folder: Path) -> None:
     with pytest.raises(click.UsageError):
         run("Add", "--tries", "0")
+
+
+def test_a_model_that_uses_tools_edits_in_several_steps(folder: Path, url: str) -> None:
+    args = ("/task Look twice", "--url", url, "--allow", "grep -c")
+    status, stdout, stderr = run(*args, "--diff")
+    assert status == 0
+    assert stdout == f"{DIFF}--- /dev/null\n+++ b/new.txt\n@@ -0,0 +1 @@\n+n\n"
+    assert stderr.splitlines()[:3] == [
+        "task in the whole folder",
+        "searched /a - b/: 2 matches",
+        "ran grep -c . calc.py: exit status 0",
+    ]
+    assert (folder / "calc.py").read_text() == CALC
+    status, stdout, _ = run(*args, "--apply", "--json")
+    lines = [json.loads(line) for line in stdout.splitlines()]
+    kinds = [line["type"] for line in lines if line["type"] != "patch.delta"]
+    assert kinds[:3] == ["turn.started", "tool", "tool"]
+    (replaced,) = [line for line in lines if line["type"] == "patch.replaced"]
+    assert replaced["patch"].count("*** Begin Patch") == 1
+    assert [(row["path"], row["applied"]) for row in lines[-1]["files"]] == [
+        ("calc.py", True),
+        ("new.txt", True),
+    ]
+    assert ((folder / "calc.py").read_text(), (folder / "new.txt").read_text()) == (FIXED, "n\n")
+
+
+def test_a_command_that_is_not_allowed_does_not_run(folder: Path, url: str) -> None:
+    status, stdout, stderr = run("/task Look", "--url", url, "--diff")
+    assert (status, stdout) == (0, DIFF)
+    assert "not allowed: grep -c . calc.py" in stderr
+
+
+def test_an_edit_whose_last_patch_does_not_fit_is_not_written(folder: Path, url: str) -> None:
+    status, _, stderr = run("/task Look wrong", "--url", url, "--apply")
+    assert status == 1
+    assert "error: a later patch does not fit: Failed to find expected lines" in stderr
+    assert (folder / "calc.py").read_text() == CALC
+    status, stdout, stderr = run("/task Look wrong", "--url", url, "--diff")
+    assert (status, stdout) == (0, DIFF)
+    assert "note: a later patch does not fit" in stderr
+
+
+def test_a_task_needs_another_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparkcode.cli.reach import LateDialer
+    from tests.assistant.server import Engine
+
+    engine = Engine()
+    engine.name = "spark"
+    monkeypatch.setattr(LateDialer, "dial", lambda self: engine.dial())
+    status, _, stderr = run("/task Rename it all", "--url", "http://127.0.0.1:1/v1")
+    assert (status, "uses tools (--url)" in stderr) == (2, True)

@@ -73,6 +73,37 @@ def test_patches_and_calls_use_their_own_channels() -> None:
     assert answer(list(scripted.generate(ask("raw")))) == "{}"
 
 
+def after(*outputs: str, said: str = "tidy up") -> GenerateRequest:
+    """A question whose calls have returned ``outputs``."""
+    called = [
+        (ToolCall(str(at), "f", ""), ToolOutput(str(at), out)) for at, out in enumerate(outputs)
+    ]
+    calls = tuple(call for call, _ in called)
+    return GenerateRequest((Message("user", said), *calls, *(out for _, out in called)))
+
+
+def test_what_a_tool_returns_leads_on() -> None:
+    scripted = engine(
+        {"match": "tidy", "call": {"name": "search", "arguments": {}}},
+        {"match": "tidy", "result": "a.py:3", "patch": "*** Begin Patch\n*** End Patch\n"},
+        {"match": "tidy", "result": "Success", "reply": "Done."},
+        {"match": "only once", "patch": "*** Begin Patch\n*** End Patch\n"},
+        {"reply": "Nothing to do."},
+    )
+
+    def kind(request: GenerateRequest) -> tuple[str, str]:
+        steps = list(scripted.generate(request))
+        return steps[0].channel.kind, answer(steps)
+
+    assert kind(ask("tidy up")) == ("function_call", "{}")
+    assert kind(after("one", "a.py:3: TODO"))[0] == "custom_tool_call"
+    assert kind(after("Success.")) == ("message", "Done.")
+    assert kind(after("no matches")) == ("message", "Nothing to do.")
+    assert kind(after("Success.", said="only once")) == ("message", "Nothing to do.")
+    again = GenerateRequest((*after("x").items, Message("user", "tidy")))
+    assert kind(again)[0] == "function_call"
+
+
 def test_a_limit_ends_the_answer_with_length() -> None:
     steps = list(engine({"reply": "a b c d"}).generate(ask("", max_output_tokens=2)))
     assert answer(steps) == "a b"
@@ -108,6 +139,7 @@ def test_warm_up_counts_the_prompt_and_says_nothing() -> None:
         ('{"reply": "", "speed": 3}', "speed"),
         ('{"match": "(", "reply": ""}', "regular expression"),
         ('{"match": "x"}', "needs one of"),
+        ('{"result": "(", "reply": ""}', "'result' is no regular expression"),
         ('{"call": {"name": "f", "arguments": ' + "[" * 100_000, "no line of a script"),
         ('{"reply": "\ud800"}', "no line of a script"),
         ('{"match": "' + "(" * 10_000 + ")" * 10_000 + '", "reply": ""}', "regular expression"),

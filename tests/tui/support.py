@@ -11,6 +11,7 @@ from pathlib import Path
 from textual import events
 from textual.keys import key_to_character
 
+from sparkcode.assistant.helping import Helping
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.clock import LoopClock
@@ -142,10 +143,13 @@ async def table(
     paths: tuple[str, ...] = ("calc.py",),
     theme: str = "spark-dark",
     engine: Engine | None = None,
+    tools: bool = False,
 ) -> AsyncIterator[Table]:
     """A running screen of ``size`` on the files ``paths`` of ``folder``."""
     engine = Engine() if engine is None else engine
     session = Session(dialer=engine, clock=LoopClock(), workspace=Workspace(folder))
+    if tools:
+        session.helping = Helping(Workspace(folder), lambda command: None)
     app = SparkApp(session, open_paths=paths, theme=theme)
     async with app.run_test(size=size):
         found = Table(app, engine, folder)

@@ -24,6 +24,9 @@ INDENT = 2
 """Cells before everything but a prompt's mark."""
 
 
+_USE = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
+
+
 class TurnRows:
     """The rows of one turn at one width: a head, the answer, and a foot."""
 
@@ -43,8 +46,9 @@ class TurnRows:
 
     def update(self, turn: Turn, foot: Sequence[Part]) -> None:
         """More of the same turn; its text only grows."""
-        self._wrapper.feed(turn.text[self._fed :])
-        self._fed = len(turn.text)
+        told = _told(turn)
+        self._wrapper.feed(told[self._fed :])
+        self._fed = len(told)
         self._foot = [
             (f"{' ' * INDENT}{row}", style)
             for text, style in foot
@@ -61,6 +65,18 @@ class TurnRows:
         if index < len(self._wrapper):
             return f"{' ' * INDENT}{self._wrapper[index]}", "text"
         return self._foot[index - len(self._wrapper)]
+
+
+def _told(turn: Turn) -> str:
+    """The answer's text with a line for each tool where it was used; more of the turn only adds."""
+    if not turn.uses:
+        return turn.text
+    told, at = "", 0
+    for use in turn.uses:
+        told += turn.text[at : use.at]
+        told += ("" if not told or told.endswith("\n") else "\n") + f"{_USE}{use.said}\n"
+        at = use.at
+    return told + turn.text[at:].lstrip("\n")
 
 
 def _rows(parts: Sequence[Part], width: int) -> Sequence[Part]:
