@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
-from sparkcode.checks.fault import Fault
+from sparkcode.checks import asked, pitfalls, trees
+from sparkcode.checks.fault import Fault, Kind
 
 _TOO_MUCH: Final = (RecursionError, MemoryError, OverflowError, SystemError)
 """What the compiler says of a text that is meant to break it; SystemError is a fault of its own."""
@@ -43,9 +44,21 @@ def faults(before: str, after: str, instruction: str) -> Iterator[Fault]:
     if old is None or new is None:
         return
     yield from _flakes(old, new)
-    for find in (_missing_fields, _logged, _empty_handed):
+    for find in (_missing_fields, _logged, _empty_handed, pitfalls.blocking):
         yield from _new(find, old, new)
+    for compare in (pitfalls.shared_defaults, pitfalls.turned_around):
+        yield from _each("lint", compare(old, new))
     yield from _awaited(old, new, instruction)
+    yield from _each("wording", asked.faults(old, new, instruction))
+
+
+def _each(kind: Kind, messages: Iterator[str]) -> Iterator[Fault]:
+    try:
+        found = list(dict.fromkeys(messages))
+    except RecursionError:
+        found = []  # A text that is meant to be too deep.
+    for message in found:
+        yield Fault(kind, message)
 
 
 def _tree(text: str) -> ast.Module | None:
@@ -155,25 +168,12 @@ def _texts(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-_LOG_CALLS: Final = frozenset(
-    {"debug", "info", "warning", "warn", "error", "critical", "exception"}
-)
-_LOGGER: Final = re.compile(r"(?:^|[._])log(?:ger|ging)?$", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(r"%(?!%)")
-
-
-def logs(tree: ast.Module) -> Iterator[ast.Call]:
-    """Calls of what is called like a logger."""
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        if node.func.attr in _LOG_CALLS and _LOGGER.search(ast.unparse(node.func.value)):
-            yield node
 
 
 def _logged(tree: ast.Module) -> Iterator[str]:
     """Calls of a logger whose message has no place for its arguments."""
-    for node in logs(tree):
+    for node in trees.logs(tree):
         if len(node.args) < 2 or any(isinstance(one, ast.Starred) for one in node.args):
             continue
         message, *rest = node.args

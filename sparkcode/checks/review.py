@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from sparkcode.checks import css, python, rename, script, wording
+from sparkcode.checks import css, python, rename, script, settings, shell, wording
 from sparkcode.checks.fault import Fault
 from sparkcode.syntax.definitions import defines, name_of
 from sparkcode.syntax.grammars import GRAMMARS, Grammar, parse
@@ -31,6 +31,11 @@ _LINTS: Final[dict[str, Callable[[str, str, str], Iterator[Fault]]]] = {
     "typescript": script.faults,
     "tsx": script.faults,
     "css": css.faults,
+    "bash": shell.faults,
+    "shell": shell.faults,
+    "yaml": settings.faults,
+    "toml": settings.faults,
+    "json": settings.faults,
 }
 _REMOVES: Final = re.compile(
     r"\b(?:remov|delet|drop|inline|merg|combin|unus|dead|get rid|strip|split|mov(?:e|ing)\b)", re.I

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from sparkcode.checks.python import logs
+from sparkcode.checks.trees import logs
 from sparkcode.mend.signatures import parsed
 from sparkcode.mend.window import lines_of
 

@@ -13,7 +13,17 @@ from typing import Final
 
 from sparkcode.checks.fault import total
 from sparkcode.checks.review import MAX_CHARACTERS, review
-from sparkcode.mend import awaits, blanks, copying, handlers, imports, logs, renaming, signatures
+from sparkcode.mend import (
+    awaits,
+    blanks,
+    copying,
+    fields,
+    handlers,
+    imports,
+    logs,
+    renaming,
+    signatures,
+)
 
 _Rule = Callable[[str, str, str, str], tuple[str, str]]
 """From before, after, language and instruction: the mended text, and in a few words what was done;
@@ -27,6 +37,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
     handlers.mended,
     awaits.mended,
     logs.mended,
+    fields.mended,
     imports.mended,
 )
 
