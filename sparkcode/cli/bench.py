@@ -78,3 +78,31 @@ def engine(
     else:
         click.echo("\n".join(table(facts)))
     return 0
+
+
+@bench.command("wire")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="Conversations each way; the median counts.",
+)
+@json_option
+def wire(*, rounds: int, as_json: bool) -> int:
+    """What a turn costs besides the engine: HTTP, and one persistent WebSocket.
+
+    \b
+    The same conversation of 20 exchanges (about 30,000 tokens at the end) over both, with an engine
+    that takes no time, in a server of its own. HTTP sends the whole of it each turn, the WebSocket
+    what is new.
+    """
+    from sparkcode.bench.wire import run
+    from sparkcode.bench.wire_report import table
+
+    facts = run(rounds, say)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo("\n".join(table(facts)))
+    return 0

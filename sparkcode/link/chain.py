@@ -110,7 +110,7 @@ def continuation(anchor: Anchor, full: ResponseCreate) -> ResponseCreate:
         return full
     known = [*input_items(anchor.request), *anchor.output]
     items = input_items(full)
-    if _bare(items[: len(known)]) != _bare(known):
+    if len(items) < len(known) or not all(map(_alike, items, known)):
         return full
     new = items[len(known) :]
     if not new and anchor.request.generate is not False:
@@ -150,6 +150,11 @@ def _continuable(response: Response) -> bool:
     return response.status == "completed" or (
         response.status == "incomplete" and details is not None and details.reason == "interrupted"
     )
+
+
+def _alike(item: Item, other: Item) -> bool:
+    """Whether both say the same to a model. Most of a history is equal as it is."""
+    return item == other or _bare(item) == _bare(other)
 
 
 def _bare(value: Any) -> Any:

@@ -6,9 +6,8 @@ One JSON object is one event; ``type`` names it. Server events come in this orde
       per output item: output_item.added, its parts and deltas, its .done events, output_item.done,
     then exactly one of response.completed | response.incomplete | response.failed.
 
-The codec never fails on an event it does not know: it is kept as :class:`UnknownEvent`.
-Fields that a peer must not see unless it asked (``spark``, ``stream_id``) are UNSET by default and
-then absent from the JSON. Field names and required fields follow the public API reference.
+An event that the codec does not know is kept as :class:`UnknownEvent`. Fields that a peer must not
+see unless it asked (``spark``, ``stream_id``) are UNSET by default and then absent from the JSON.
 """
 
 from __future__ import annotations
@@ -269,6 +268,25 @@ class OutputItemInterrupted(
     output_index: int = 0
 
 
+class Steer(_Struct, frozen=True, kw_only=True):
+    id: str = ""
+    previous_response_id: str = ""
+
+
+class SteerAccepted(_ServerEvent, frozen=True, kw_only=True, tag="response.steer.accepted"):
+    """The server owns the input; the response after the steered one begins with it."""
+
+    steer: Steer
+
+
+class SteerPending(_ServerEvent, frozen=True, kw_only=True, tag="response.steer.pending"):
+    """The input waits for what the response has asked the client for."""
+
+    steer: Steer
+    reason: str = "waiting_for_required_input"
+    required_input: list[dict[str, Any]] = []
+
+
 class SteerFailed(_ServerEvent, frozen=True, kw_only=True, tag="response.steer.failed"):
     steer: dict[str, Any] = {}
     error: ErrorBody = ErrorBody()
@@ -313,6 +331,8 @@ KnownServerEvent = (
     | InterruptAccepted
     | InterruptFailed
     | OutputItemInterrupted
+    | SteerAccepted
+    | SteerPending
     | SteerFailed
     | WebSocketTiming
     | ErrorEvent

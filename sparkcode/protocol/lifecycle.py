@@ -39,7 +39,11 @@ of that response. From a server an ``output_item.added`` of a kind unknown here 
 item, in which everything is legal.
 
 Sequence numbers and lanes are the machine's: ``send`` numbers a response's events from 0 and
-gives them the ``stream_id`` of their request. Lanes are queued like everything else.
+gives them the ``stream_id`` of their request. Lanes that run beside each other are a machine each
+(``lanes``).
+
+A steer that is accepted promises a response behind the one in flight, before all that waits. It
+is called off when the server says, after the response, that the input waits or has failed.
 
 Blame: inside, every broken rule is a LocalProtocolError; ``receive`` is the one place that turns
 it into a RemoteProtocolError. A refused event leaves the state as it was.
@@ -103,6 +107,16 @@ InsideEvent = (
     | CustomToolCallInputDelta
     | CustomToolCallInputDone
 )
+ToldEvent = (
+    LifecycleEvent
+    | InsideEvent
+    | OutputItemAdded
+    | OutputItemDone
+    | OutputItemInterrupted
+    | InterruptAccepted
+    | WebSocketTiming
+)
+"""What a response is told with."""
 _ASIDE = frozenset({WebSocketTiming, InterruptAccepted})
 """Legal at any time between ``created`` and the terminal event; they change nothing."""
 

@@ -31,7 +31,9 @@ from sparkcode.protocol.events import (
     ResponseProcessed,
     ResponseSteer,
     ServerEvent,
+    SteerAccepted,
     SteerFailed,
+    SteerPending,
     UnknownEvent,
     WebSocketTiming,
 )
@@ -45,6 +47,7 @@ from sparkcode.protocol.lifecycle import (
     Opaque,
     Phase,
     Stage,
+    ToldEvent,
 )
 
 Role = Literal["client", "server"]
@@ -55,6 +58,15 @@ _KNOWN_NAMES = frozenset(
     str(kind.__struct_config__.tag)
     for kind in (*get_args(KnownClientEvent), *get_args(KnownServerEvent))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A response that is due."""
+
+    lane: str | None
+    successor: bool = False
+    """Whether nobody asked for it but a steer of the response before it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +89,7 @@ class Machine:
     def __init__(self, role: Role) -> None:
         self.role: Role = role
         self._phase: Phase = "idle"
-        self._requests: deque[str | None] = deque()
+        self._requests: deque[_Request] = deque()
         self._response_id = ""
         self._items: dict[int, _Item] = {}
         self._added = 0
@@ -108,7 +120,7 @@ class Machine:
         if isinstance(event, UnknownEvent) and event.type in _KNOWN_NAMES:
             raise LocalProtocolError(f"{event.type} in the form of an unknown event")
         if self.role == "client":
-            self._ask(_as_client_event(event))
+            self.ask(_as_client_event(event))
             return encode(event)
         stamped = self._stamp(_as_server_event(event))
         self._answer(stamped, forgiving=False)
@@ -128,18 +140,23 @@ class Machine:
         except LocalProtocolError as error:
             raise RemoteProtocolError(str(error)) from error
 
+    def spoil(self) -> None:
+        """A frame came that cannot be decoded: it takes a place in the queue."""
+        self._enqueue(None)
+
     def _receive_request(self, text: str | bytes) -> ClientEvent:
         try:
             event = decode_client_event(text)
         except ProtocolError:
-            self._enqueue(None)
+            self.spoil()
             raise
-        self._ask(event)
+        self.ask(event)
         return event
 
     # --- the client's half ---------------------------------------------------------------------
 
-    def _ask(self, event: ClientEvent) -> None:
+    def ask(self, event: ClientEvent) -> None:
+        """What sending or receiving a client's ``event`` does to the state."""
         match event:
             case ResponseCreate():
                 self._enqueue(event.stream_id)
@@ -149,7 +166,7 @@ class Machine:
                 pass
 
     def _enqueue(self, lane: str | None) -> None:
-        self._requests.append(lane)
+        self._requests.append(_Request(lane))
         if self._phase == "idle":
             self._phase = "requested"
 
@@ -158,7 +175,7 @@ class Machine:
     def _stamp(self, event: ServerEvent) -> ServerEvent:
         if isinstance(event, UnknownEvent):
             return event
-        lane = self._requests[0] if self._requests else None
+        lane = self._requests[0].lane if self._requests else None
         return msgspec.structs.replace(
             event,
             sequence_number=self._sequence,
@@ -169,13 +186,19 @@ class Machine:
         match event:
             case UnknownEvent():
                 self._unknown(event)
-                return
             case ErrorEvent():
                 if self._requests:
                     self._over()
-                return
-            case InterruptFailed() | SteerFailed():
-                return
+            case SteerAccepted():
+                self._promise(forgiving=forgiving)
+            case SteerPending() | SteerFailed():
+                self._call_off(event)
+            case InterruptFailed():
+                pass
+            case _:
+                self._tell(event, forgiving=forgiving)
+
+    def _tell(self, event: ToldEvent, *, forgiving: bool) -> None:
         following = self._following(event, forgiving=forgiving)
         match event:
             case InterruptAccepted() | WebSocketTiming():
@@ -198,7 +221,7 @@ class Machine:
                 self._inside(event, forgiving=forgiving)
         self._enter(following)
 
-    def _following(self, event: KnownServerEvent, *, forgiving: bool) -> Phase:
+    def _following(self, event: ToldEvent, *, forgiving: bool) -> Phase:
         kind = type(event)
         following = LIFE[self._phase].get(kind)
         if following is None and forgiving:
@@ -221,6 +244,24 @@ class Machine:
         self._added = 0
         self._response_id = ""
         self._phase = "requested" if self._requests else "idle"
+
+    # --- steering ------------------------------------------------------------------------------
+
+    def _promise(self, *, forgiving: bool) -> None:
+        """A steer is accepted: another response follows the one in flight, at once."""
+        if self._phase in ("idle", "requested"):
+            if not forgiving:
+                raise LocalProtocolError("a steer is accepted, but no response is in flight")
+        elif not (len(self._requests) > 1 and self._requests[1].successor):
+            self._requests.insert(1, _Request(self._requests[0].lane, successor=True))
+
+    def _call_off(self, event: SteerPending | SteerFailed) -> None:
+        """What was promised does not come: the response has ended, and nothing follows it."""
+        accepted = isinstance(event, SteerPending) or bool(event.steer.get("id"))
+        due = self._phase == "requested" and self._requests[0].successor
+        if accepted and due:
+            self._requests.popleft()
+            self._phase = "requested" if self._requests else "idle"
 
     def _name(self, event: LifecycleEvent, *, forgiving: bool) -> None:
         """Takes or compares the response's id. Gateways are known to rewrite it on the way."""

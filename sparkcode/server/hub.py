@@ -127,6 +127,34 @@ class Run:
         self.changed.set()
 
 
+class _Steps:
+    """An engine's steps, asked for with the first of them; all on the engine's thread."""
+
+    def __init__(self, make: Callable[[], Generator[Step, None, None]]) -> None:
+        self._make = make
+        self._steps: Generator[Step, None, None] | None = None
+        self.open = False
+        """Whether there is a generator that has not ended."""
+
+    def __next__(self) -> Step:
+        if self._steps is None:
+            self._steps = self._make()
+            self.open = True
+        try:
+            return next(self._steps)
+        except BaseException:
+            self.open = False
+            raise
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+        self.open = False
+
+
 def _pull_some(
     steps: Iterator[Step],
     run: Run,
@@ -209,7 +237,7 @@ class Hub:
             if run.cancelled:
                 return
             run.started_at = self.clock.now()
-            steps = await self._run_step(make)
+            steps = _Steps(make)
             post = partial(
                 asyncio.get_running_loop().call_soon_threadsafe, partial(self._post, run)
             )
@@ -221,7 +249,9 @@ class Hub:
                     # What was posted from this very thread arrives before the task goes on.
                     await asyncio.sleep(0)
             finally:
-                await self._run_step(steps.close)
+                # Closing is a call of its own on the engine's thread; what has ended needs none.
+                if steps.open:
+                    await self._run_step(steps.close)
 
     def _post(self, run: Run, step: Step) -> None:
         run.deliver(Computed(step, self.clock.now()))

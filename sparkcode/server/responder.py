@@ -60,6 +60,11 @@ class Responder:
     def response_id(self) -> str:
         return self._narrator.response_id
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the client wanted no more."""
+        return self._interrupted
+
     def interrupt(self) -> None:
         """The client wants no more; too late if the terminal event has been given out."""
         self._interrupted = True

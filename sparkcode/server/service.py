@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sparkcode.protocol.events import ResponseCreate, Usage
 from sparkcode.server.compaction import compact
@@ -21,9 +20,7 @@ from sparkcode.server.conversation import (
 from sparkcode.server.hub import Hub
 from sparkcode.server.narrator import IdSource, Narrator, Wishes, random_id
 from sparkcode.server.responder import Responder
-from sparkcode.server.store import MAX_LANES, ConnectionStore, ResponseStore, Stored
-
-_LANE: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+from sparkcode.server.store import ConnectionStore, ResponseStore, Stored
 
 
 @dataclass(slots=True)
@@ -40,7 +37,7 @@ class Turn:
         """To be called when the response is over: remembers it, or forgets what it went on from."""
         final = self.responder.final
         if final is None or final.status == "failed":
-            self.store.evict(self.create.previous_response_id)
+            self.store.evict(self.create.stream_id, self.create.previous_response_id)
             return
         stored = Stored(final, answered(self.history, final.output))
         self.store.put(self.create.stream_id, stored, shared=self.create.store is not False)
@@ -97,7 +94,7 @@ class Service:
         try:
             return self._open(create, store, wishes)
         except BadRequestError:
-            store.evict(create.previous_response_id)
+            store.evict(create.stream_id, create.previous_response_id)
             raise
 
     @staticmethod
@@ -110,7 +107,6 @@ class Service:
         return found
 
     def _open(self, create: ResponseCreate, store: ConnectionStore, wishes: Wishes) -> Turn:
-        _check_lane(create.stream_id, store)
         check_model(create.model, self.hub.info)
         history = extend(self._before(create, store), create)
         request = generate_request(history, create)
@@ -130,22 +126,6 @@ class Service:
             wall_time=self.wall_time,
         )
         return Turn(create, history, responder, store)
-
-
-def _check_lane(lane: str | None, store: ConnectionStore) -> None:
-    if lane is not None and not _LANE.fullmatch(lane):
-        raise BadRequestError(
-            "The 'stream_id' field must be a non-empty string with at most 256 characters and may "
-            "only contain letters, numbers, underscores, hyphens, and periods.",
-            "invalid_stream_id",
-            "stream_id",
-        )
-    if not store.has_room(lane):
-        raise BadRequestError(
-            f"A connection has at most {MAX_LANES} named lanes.",
-            "websocket_stream_limit_reached",
-            "stream_id",
-        )
 
 
 def _latin(text: str) -> str:

@@ -18,9 +18,6 @@ import msgspec
 from sparkcode.protocol.events import Response
 from sparkcode.server.conversation import History
 
-MAX_LANES: Final = 32
-"""Named lanes that one connection may have, as in the public service."""
-
 MAX_STORED: Final = 512
 """Responses kept for everyone."""
 
@@ -71,19 +68,16 @@ class ConnectionStore:
         stored = self._shared.get(response_id)
         return stored.history if stored else None
 
-    def has_room(self, lane: str | None) -> bool:
-        """Whether ``lane`` is known or may be opened."""
-        named = len(self._newest.keys() - {None})
-        return lane in self._newest or lane is None or named < MAX_LANES
-
     def put(self, lane: str | None, stored: Stored, *, shared: bool) -> None:
         """``stored`` becomes the newest response of ``lane``."""
         self._newest[lane] = (stored.response.id, stored.history)
         if shared:
             self._shared.put(stored)
 
-    def evict(self, response_id: str | None) -> None:
-        """A continuation failed: this connection forgets the response that it referred to."""
-        self._newest = {
-            lane: newest for lane, newest in self._newest.items() if newest[0] != response_id
-        }
+    def evict(self, lane: str | None, response_id: str | None) -> None:
+        """A continuation in ``lane`` failed: it forgets the response that it referred to.
+
+        Where that is another lane's, it was a fork, and the other lane keeps it.
+        """
+        if lane in self._newest and self._newest[lane][0] == response_id:
+            del self._newest[lane]

@@ -18,6 +18,7 @@ from sparkcode.errors import EngineError
 from sparkcode.link.transport import MemoryTransport, memory_pair
 from sparkcode.protocol.codec import encode
 from sparkcode.protocol.events import Response, ResponseCreate, ServerEvent
+from sparkcode.protocol.lanes import Lanes
 from sparkcode.protocol.machine import Machine
 from sparkcode.server.app import create_app
 from sparkcode.server.auth import Gate
@@ -111,14 +112,19 @@ class Client:
 
     def __init__(self, end: MemoryTransport) -> None:
         self.end = end
-        self.machine = Machine("client")
+        self.lanes = Lanes("client")
         self._frames = end.frames()
 
+    @property
+    def machine(self) -> Machine:
+        """The default lane's."""
+        return self.lanes.machine(None)
+
     async def send(self, event: Any) -> None:
-        await self.end.send(self.machine.send(event))
+        await self.end.send(self.lanes.send(event))
 
     async def next(self) -> Any:
-        return self.machine.receive(await anext(self._frames))
+        return self.lanes.receive(await anext(self._frames))[1]
 
     async def until(self, *kinds: type) -> list[Any]:
         """Events up to the first of one of ``kinds``, that one included."""
@@ -129,7 +135,7 @@ class Client:
 
     async def raw(self) -> dict[str, Any]:
         text = await anext(self._frames)
-        self.machine.receive(text)
+        self.lanes.receive(text)
         value = msgspec.json.decode(text)
         assert isinstance(value, dict)
         return value

@@ -226,15 +226,19 @@ def test_bad_frames_are_answered_in_their_turn_and_the_connection_stays_open() -
     virtual(main)
 
 
-def test_steering_is_refused_and_processed_is_ignored() -> None:
+def test_what_cannot_be_steered_is_said_and_processed_is_ignored() -> None:
     async def main() -> None:
         async with Session(make_service(StepEngine(words("a")))) as client:
             await client.send(ResponseProcessed(response_id="resp_1"))
             await client.send(ResponseSteer(previous_response_id="resp_1", input="shorter"))
             event = await client.next()
             assert isinstance(event, SteerFailed)
-            assert event.error.code == "steering_not_supported"
+            assert event.error.code == "response_not_found"
             assert event.steer == {"previous_response_id": "resp_1", "input": "shorter"}
+            await client.send(create())
+            done = (await client.until(ResponseCompleted))[-1].response.id
+            await client.send(ResponseSteer(previous_response_id=done, input="shorter"))
+            assert (await client.next()).error.code == "response_already_completed"
 
     virtual(main)
 
@@ -261,7 +265,8 @@ def test_lanes_are_named_checked_and_limited() -> None:
             events = await client.until(ResponseCompleted)
             assert {event.stream_id for event in events} == {"main"}
             await client.send(create(stream_id="no spaces"))
-            assert (await client.until(ErrorEvent))[-1].error.code == "invalid_stream_id"
+            error = await client.next()
+            assert (error.error.code, error.stream_id) == ("invalid_stream_id", "no spaces")
             for lane in range(31):
                 await client.send(create(stream_id=f"lane{lane}"))
                 await client.until(ResponseCompleted)
