@@ -34,6 +34,12 @@ FIRST_EVENT_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 5.0
 """How long an interrupted response may go on before the link is given up for it."""
 
+RENEW_SECONDS: Final = 55 * 60.0
+"""Age at which an idle link is renewed: the public service ends one after 60 minutes."""
+
+BUSY_SECONDS: Final = 10.0
+"""How much later, while a turn runs."""
+
 DOWN_AFTER: Final = 3
 """Failed attempts in a row after which the link counts as down."""
 

@@ -21,9 +21,11 @@ from typing import Any
 from sparkcode.assistant.context import Conversation, Exchange, history_items, only_read
 from sparkcode.assistant.edits import Target, places
 from sparkcode.assistant.flight import (
+    BUSY_SECONDS,
     DOWN_AFTER,
     FIRST_EVENT_SECONDS,
     LINK_LIMIT,
+    RENEW_SECONDS,
     STOP_SECONDS,
     Flight,
     Flights,
@@ -73,8 +75,7 @@ class Session(Visible):
         self._unsent = False
         self._resent = False
         self._running = False
-
-    # --- what the user does -------------------------------------------------------------------
+        self._age = Flight(turn=0)
 
     def open(self, path: str) -> Buffer:
         """Read a file of the workspace; from now on it travels with every question."""
@@ -178,8 +179,6 @@ class Session(Visible):
         while self._running:
             await self.changed(self.revision)
 
-    # --- the task -----------------------------------------------------------------------------
-
     async def run(self) -> None:
         """Dial, converse, reconnect, until ``close``; trouble with the link is never raised."""
         self._running = True
@@ -202,6 +201,8 @@ class Session(Visible):
                 await self._received(event, at)
             case Lost(reason=reason):
                 self._lost(reason)
+            case Late(flight=flight) if flight is self._age:
+                await self._renew()
             case Late(flight=flight) if flight.dropped and flight in self._flights:
                 await self._line.recycle("the engine did not stop")
             case Late(flight=flight) if not flight.heard and flight in self._flights:
@@ -236,9 +237,19 @@ class Session(Visible):
         self._chain.reset(incremental=persistent)
         self._conversation.able = self.helping is not None and peer.engine != EMBEDDED
         self._set_link(state="ready", peer=peer, error="")
+        if peer.kind in ("websocket", "memory"):
+            self._age = Flight(turn=0)
+            self._line.watch(self._age, RENEW_SECONDS)
         if persistent and not self._unsent:
             self._flights.add(Flight(turn=0))
             await self._line.send(self._chain.request(self._conversation.warm_up()))
+
+    async def _renew(self) -> None:
+        """The link is old: make a new one, between two turns."""
+        if self.busy or len(self._flights):
+            self._line.watch(self._age, BUSY_SECONDS)
+        else:
+            await self._line.recycle("the link is renewed before the engine ends it")
 
     def _unreachable(self, message: Unreachable) -> None:
         down = message.final or message.failures >= DOWN_AFTER

@@ -1,14 +1,15 @@
 """What the wire costs: one conversation over HTTP, and over a persistent WebSocket.
 
-Both drive the same server, a process of its own with an engine that takes no time, and both use one
-connection for the whole conversation. Over HTTP each turn sends all of it and is parsed anew; over
-the WebSocket each turn sends what is new and goes on from the response before it. Rounds of both
-alternate; of each figure the median of the rounds counts.
+Both drive the same server, a process of its own with an engine that does no work
+(:mod:`.wire_server`), and both keep one connection for the whole conversation. Over HTTP each turn
+sends all of it and is parsed anew; over the WebSocket each turn sends what is new and goes on from
+the response before it. Rounds of both alternate; of each figure the median of the rounds counts.
 
 * **Round-trip overhead** is request to terminal event of an answer of one token: what a turn costs
   that nobody computes for.
-* **Per-token overhead** is first to last delta of a long answer, over its tokens but the first.
-* **TTFT** is request to first delta.
+* **TTFT** is request to first delta of that answer.
+* **Per-token overhead** is the processor time of both ends while a long answer streams, a delta a
+  token at 1,000 tokens a second, over its tokens.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import asyncio
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean, median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, Final, cast
+from urllib.request import urlopen
 
+from sparkcode.bench.wire_server import LONG_TOKENS, SHORT
 from sparkcode.errors import EngineUnreachableError
 from sparkcode.link.chain import Chain, output_items
 from sparkcode.link.sse import connect_sse
@@ -43,8 +44,8 @@ from sparkcode.protocol.machine import Machine
 TURNS: Final = 20
 TURN_CHARACTERS: Final = 5_000
 """About 1,500 tokens a turn: 30,000 at the end."""
-LONG_TOKENS: Final = 300
-"""Of the answer that per-token overhead is taken from. Frames may hold several."""
+LONG_EVERY: Final = 4
+"""Of so many turns one has a long answer."""
 INSTRUCTIONS: Final = "You are a coding assistant. " * 40
 
 
@@ -65,7 +66,6 @@ class _Timed:
 
     total: float = 0.0
     first: float = 0.0
-    last: float = 0.0
     sent: int = 0
     received: int = 0
     response: Response = field(default_factory=Response)
@@ -99,7 +99,6 @@ def _observe(timed: _Timed, event: ServerEvent, now: float) -> None:
     match event:
         case OutputTextDelta():
             timed.first = timed.first or now
-            timed.last = now
         case ResponseCompleted(response=response):
             timed.total, timed.response = now, response
         case _:
@@ -122,30 +121,32 @@ async def _over(
 ) -> Figures:
     transport, _ = await connect(Endpoint(url))
     try:
-        return await _conversation(_Way(transport, incremental=incremental))
+        way = _Way(transport, incremental=incremental)
+        return await _conversation(way, _processor_time(url))
     finally:
         await transport.close()
 
 
-async def _conversation(way: _Way) -> Figures:
-    """All turns: each first with a short answer, which is then history, then with a long one."""
+async def _conversation(way: _Way, cpu: Callable[[], float]) -> Figures:
+    """All turns; ``cpu`` gives the processor time of both ends so far."""
     history: list[dict[str, Any]] = []
     totals: list[float] = []
-    gaps: list[float] = []
     firsts: list[float] = []
+    tokens: list[float] = []
     sent = received = 0
     for number in range(TURNS):
-        for kind in ("short", "long"):
-            history.append(_user(number, kind))
-            timed = await way.turn(_request(history))
-            history += output_items(timed.response)
-            sent, received = sent + timed.sent, received + timed.received
+        long = number % LONG_EVERY == LONG_EVERY - 1
+        history.append(_user(number, "long" if long else SHORT))
+        before = cpu() if long else 0.0
+        timed = await way.turn(_request(history))
+        if long:
+            tokens.append((cpu() - before) / LONG_TOKENS)
+        else:
+            totals.append(timed.total)
             firsts.append(timed.first)
-            if kind == "short":
-                totals.append(timed.total)
-            else:
-                gaps.append((timed.last - timed.first) / (LONG_TOKENS - 1))
-    return Figures(mean(totals), mean(gaps), mean(firsts), sent, received)
+        history += output_items(timed.response)
+        sent, received = sent + timed.sent, received + timed.received
+    return Figures(mean(totals), mean(tokens), mean(firsts), sent, received)
 
 
 def _request(history: list[dict[str, Any]]) -> ResponseCreate:
@@ -156,8 +157,8 @@ def _request(history: list[dict[str, Any]]) -> ResponseCreate:
 
 def _user(number: int, kind: str) -> dict[str, Any]:
     line = f"def function_{number}(value, other): return value * {number} + other\n"
-    code = (line * (TURN_CHARACTERS // 2 // len(line) + 1))[: TURN_CHARACTERS // 2]
-    text = f"File: module_{number}.py\n```python\n{code}```\n\nInstruction: {kind} answer {number}"
+    code = (line * (TURN_CHARACTERS // len(line) + 1))[:TURN_CHARACTERS]
+    text = f"File: module_{number}.py\n```python\n{code}```\n\nInstruction {number}: {kind}"
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
@@ -168,7 +169,7 @@ def report(http: list[Figures], websocket: list[Figures]) -> dict[str, Any]:
     after = {name: median(getattr(each, name) for each in websocket) for name in names}
     pairs = list(zip(http, websocket, strict=True))
     return {
-        "turns": 2 * TURNS,
+        "turns": TURNS,
         "rounds": len(http),
         "http": before,
         "websocket": after,
@@ -181,29 +182,31 @@ def report(http: list[Figures], websocket: list[Figures]) -> dict[str, Any]:
 
 @contextmanager
 def _serving() -> Iterator[str]:
-    """The URL of a server of its own, whose engine takes no time."""
-    quick = {"ttft": 0.0, "tokens_per_second": 1_000_000.0}
-    rules = [
-        {"match": r"Instruction: short answer \d+$", "reply": "ok", **quick},
-        {"match": "", "reply": " word" * LONG_TOKENS, **quick},
-    ]
-    with tempfile.TemporaryDirectory(prefix="sparkcode-wire-") as folder:
-        script = Path(folder) / "script.jsonl"
-        script.write_text("".join(json.dumps(rule) + "\n" for rule in rules))
-        command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--pace", "max"]
-        command += ["--engine", "scripted", "--script", str(script), "--exit-with-stdin"]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as child:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            try:
-                line = child.stdout.readline()
-                if not line:
-                    raise EngineUnreachableError("the server for the measurement did not start")
-                yield str(json.loads(line)["url"])
-            finally:
-                child.stdin.close()
+    """The URL of the server."""
+    command = [sys.executable, "-m", "sparkcode.bench.wire_server"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            line = child.stdout.readline()
+            if not line:
+                raise EngineUnreachableError("the server for the measurement did not start")
+            yield str(json.loads(line)["url"])
+        finally:
+            child.stdin.close()
+
+
+def _processor_time(url: str) -> Callable[[], float]:
+    """Seconds that this process and the server have computed."""
+    health = f"{url.removesuffix('/v1')}/healthz"
+
+    def read() -> float:
+        with urlopen(health) as answer:
+            return float(json.load(answer)["cpu_seconds"]) + process_time()
+
+    return read
 
 
 def run(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+import platformdirs
 
 from sparkcode.config import (
     API_KEY_ENV,
@@ -29,23 +30,26 @@ if TYPE_CHECKING:
 
     from sparkcode.engine.base import Engine
     from sparkcode.server.auth import Gate
+    from sparkcode.server.shelf import Shelf
     from sparkcode.wafer.pacer import PaceMode
 
 ORPHAN_SECONDS = 0.5
 """How long a server whose owner is gone may take to end."""
 
 ENGINES = ("spark", "scripted")
-SWITCH_INTERVAL_SECONDS = 0.0005
 PACES = ("live", "sim", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen and who may ask."""
+class Terms:
+    """What the command line says of the server itself."""
 
     host: str
     port: int
     api_key: str
+    threads: int | None
+    store: Path | None
+    """Where responses are kept; None for nowhere."""
 
 
 @click.command("serve")
@@ -76,14 +80,17 @@ class Address:
 @click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
 @click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
+@click.option("--no-store", is_flag=True, help="Keep no responses on disk.")
+@click.option(
+    "--print-codex-config", is_flag=True, help="Print config.toml lines for Codex CLI, and end."
+)
 def serve(
     host: str,
     port: int,
     api_key: str,
     script: Path | None,
     threads: int | None,
-    exit_with_stdin: bool,
-    **flags: str | None,
+    **flags: Any,
 ) -> int:
     """Serve an engine over the Responses API: WebSocket and HTTP on one port.
 
@@ -92,33 +99,56 @@ def serve(
       {"type": "serving", "url": "http://127.0.0.1:8900/v1", "engine": "spark",
        "model": "qwen2.5-coder-1.5b", "pid": 4711}
     """
+    exit_with_stdin = flags.pop("exit_with_stdin")
+    if flags.pop("print_codex_config"):
+        from sparkcode.cli.codex import config_text
+
+        click.echo(config_text(host, port or DEFAULT_PORT, needs_key=api_key != ""))
+        return 0
+    no_store = flags.pop("no_store")
     files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)
     _check(config, script)
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-    return _serve(config, Address(host, port, api_key), script, threads)
+    terms = Terms(host, port, api_key, threads, None if no_store else store_path())
+    return _serve(config, terms, script)
 
 
-def _serve(config: Config, address: Address, script: Path | None, threads: int | None) -> int:
+def store_path() -> Path:
+    """The file of the responses that clients want kept."""
+    return platformdirs.user_state_path("sparkcode") / "responses.sqlite"
+
+
+def _serve(config: Config, terms: Terms, script: Path | None) -> int:
     from sparkcode.server.auth import gate_for
     from sparkcode.server.listener import bind, start_listening
+    from sparkcode.server.shelf import Shelf
 
-    gate = gate_for(address.host, address.api_key)
-    with bind(address.host, address.port) as listening:
-        engine = _engine(config, script, threads)
+    gate = gate_for(terms.host, terms.api_key)
+    with bind(terms.host, terms.port) as listening:
+        engine = _engine(config, script, terms.threads)
         start_listening(listening)
         pace = config.pace or ("sim" if config.engine == "scripted" else "live")
-        came = asyncio.run(_run(engine, cast("PaceMode", pace), gate, listening))
+        # Nothing is opened before there is something to keep.
+        shelf = None if terms.store is None else Shelf(terms.store, time.time)
+        try:
+            came = asyncio.run(_run(engine, cast("PaceMode", pace), gate, listening, shelf))
+        finally:
+            if shelf is not None:
+                shelf.close()
     return 128 + signal.SIGINT if signal.SIGINT in came else 0
 
 
-async def _run(engine: Engine, pace: PaceMode, gate: Gate, listening: socket.socket) -> list[int]:
+async def _run(
+    engine: Engine, pace: PaceMode, gate: Gate, listening: socket.socket, shelf: Shelf | None
+) -> list[int]:
     from sparkcode.clock import LoopClock
     from sparkcode.server.app import create_app
-    from sparkcode.server.hub import Hub, WorkerThread
+    from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread
     from sparkcode.server.listener import Listener, base_url, stop_on_signals
     from sparkcode.server.service import Service
+    from sparkcode.server.store import ResponseStore
 
     def announce() -> None:
         line = {
@@ -130,12 +160,12 @@ async def _run(engine: Engine, pace: PaceMode, gate: Gate, listening: socket.soc
         }
         click.echo(json.dumps(line))
 
-    # The default of 5 ms is how long the engine's thread could keep a frame from leaving.
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     worker = WorkerThread()
     try:
         hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=worker)
-        app = create_app(Service(hub, time.time), gate)
+        service = Service(hub, time.time, responses=ResponseStore(keeper=shelf))
+        app = create_app(service, gate)
         listener = Listener(app, listening, announce)
         with stop_on_signals(listener) as came:
             await listener.run_until_stopped()

@@ -4,6 +4,7 @@ POST /v1/responses          one response, as JSON or as server-sent events
 GET  /v1/responses          WebSocket upgrade; without one 426, on which clients fall back to
                             HTTP at once (on 404 or 405 they retry for seconds)
 GET  /v1/responses/{id}     a stored response
+DELETE /v1/responses/{id}   forget it
 POST /v1/responses/compact  a conversation as one opaque item
 GET  /v1/models             the model that is served, and its alias ``spark``
 GET  /healthz               who answers; needs no key
@@ -12,6 +13,7 @@ GET  /healthz               who answers; needs no key
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +39,10 @@ from sparkcode.server.narrator import Wishes
 from sparkcode.server.service import Service
 from sparkcode.server.streaming import EventStream, collect
 
+RETRY_SECONDS: Final = 1
+"""What a client is told to wait where there is too much to do."""
+_LATER: Final = (429, 503)
+
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest frame and largest body, as in the public service."""
 
@@ -60,7 +66,8 @@ def create_app(service: Service, gate: Gate) -> Starlette:
             Route("/v1/responses", routes.respond, methods=["POST"]),
             Route("/v1/responses", routes.upgrade_required, methods=["GET"]),
             Route("/v1/responses/compact", routes.compact, methods=["POST"]),
-            Route("/v1/responses/{response_id}", routes.stored),
+            Route("/v1/responses/{response_id}", routes.stored, methods=["GET"]),
+            Route("/v1/responses/{response_id}", routes.delete, methods=["DELETE"]),
             WebSocketRoute("/v1/responses", routes.connect),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -86,6 +93,7 @@ class _Routes:
                 "pid": os.getpid(),
                 "connections": self.service.connections_total,
                 "load": self.service.hub.load,
+                "cpu_seconds": time.process_time(),
             }
         )
 
@@ -113,13 +121,17 @@ class _Routes:
         response_id = request.path_params["response_id"]
         found = self.service.responses.get(response_id)
         if found is None:
-            body = ErrorBody(
-                message=f"Response with id '{response_id}' not found.",
-                type="invalid_request_error",
-                param="response_id",
-            )
-            return _error(404, body)
+            return _not_found(response_id)
         return self._json(msgspec.json.encode(found.response))
+
+    async def delete(self, request: Request) -> Response:
+        if refused := self._refused(request):
+            return refused
+        response_id = request.path_params["response_id"]
+        if not self.service.responses.delete(response_id):
+            return _not_found(response_id)
+        told = {"id": response_id, "object": "response", "deleted": True}
+        return self._json(msgspec.json.encode(told))
 
     async def respond(self, request: Request) -> Response | EventStream:
         return await self._guarded(request, self._answer)
@@ -206,12 +218,22 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
+def _not_found(response_id: str) -> Response:
+    body = ErrorBody(
+        message=f"Response with id '{response_id}' not found.",
+        type="invalid_request_error",
+        param="response_id",
+    )
+    return _error(404, body)
+
+
 def _error(status: int, body: ErrorBody, headers: dict[str, str] | None = None) -> Response:
+    wait = {"retry-after": str(RETRY_SECONDS)} if status in _LATER else {}
     return Response(
         msgspec.json.encode({"error": body}),
         status_code=status,
         media_type="application/json",
-        headers=headers,
+        headers={**wait, **(headers or {})},
     )
 
 

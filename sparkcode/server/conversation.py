@@ -45,6 +45,9 @@ _ROLES: Final[Mapping[str, Role]] = {
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
+SERVER_FAULT: Final = 500
+
+
 class BadRequestError(RemoteProtocolError):
     """A request that cannot be answered; becomes an HTTP status or an ``error`` frame."""
 
@@ -56,9 +59,8 @@ class BadRequestError(RemoteProtocolError):
 
     @property
     def body(self) -> ErrorBody:
-        return ErrorBody(
-            message=str(self), type="invalid_request_error", code=self.code, param=self.param
-        )
+        kind = "server_error" if self.status >= SERVER_FAULT else "invalid_request_error"
+        return ErrorBody(message=str(self), type=kind, code=self.code, param=self.param)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ AHEAD: Final = 256
 WAITING: Final = 64
 """Turns that may wait for the engine; one more is refused."""
 
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
+"""For ``sys.setswitchinterval``: the default of 5 ms is how long the engine's thread could keep a
+frame from leaving."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -208,13 +212,18 @@ class Hub:
         """Turns that run or wait."""
         return len(self._tasks)
 
+    @property
+    def full(self) -> bool:
+        """Whether one more turn would be refused."""
+        return len(self._tasks) >= self._waiting + self._concurrent
+
     def _crowded(self) -> bool:
         """Whether a run has to let others have their turn. Called on the engine's thread."""
         return self._concurrent > 1 and len(self._tasks) > 1
 
     def start(self, request: GenerateRequest, *, warm: bool = False) -> Run:
         """Queues one turn; EngineError ``server_is_overloaded`` when too many wait."""
-        if len(self._tasks) >= self._waiting + self._concurrent:
+        if self.full:
             raise EngineError(
                 f"{len(self._tasks)} turns are queued already; try again later",
                 "server_is_overloaded",

@@ -53,6 +53,7 @@ class Responder:
         self._wall_time = wall_time
         self._interrupted = False
         self._run: Run | None = None
+        self._said_at = 0.0
         self.final: Response | None = None
         """The response as its terminal event gives it; None until then."""
 
@@ -92,25 +93,42 @@ class Responder:
     async def _follow(self, run: Run) -> AsyncGenerator[list[ServerEvent], None]:
         clock = self._hub.clock
         release = _Release(run, self._hub, warm=self._warm)
-        last_said = clock.now()
-        while not self._interrupted:
-            run.changed.clear()
-            now = clock.now()
-            steps = release.due(now)
-            events = self._narrator.frame(steps, now)
-            if release.over:
-                break
-            if not events and now >= last_said + KEEP_ALIVE_SECONDS:
-                events = self._narrator.keep_alive()
-            if events:
-                last_said = now
-                yield events
-            elif not steps:
-                until = last_said + KEEP_ALIVE_SECONDS
-                await _wait(clock, run.changed, min(until, release.next_at))
-        else:
-            events = []
+        self._said_at = clock.now()
+        # One alarm for the whole response: a timer for each delta would cost more than the delta.
+        alarm = asyncio.create_task(self._alarm(run))
+        try:
+            events: list[ServerEvent] = []
+            while not self._interrupted:
+                run.changed.clear()
+                now = clock.now()
+                steps = release.due(now)
+                events = self._narrator.frame(steps, now)
+                if release.over:
+                    break
+                if not events and now >= self._said_at + KEEP_ALIVE_SECONDS:
+                    events = self._narrator.keep_alive()
+                if events:
+                    self._said_at = now
+                    yield events
+                elif not steps:
+                    await _wait(clock, run.changed, release.next_at)
+            else:
+                events = []
+        finally:
+            alarm.cancel()
         yield [*events, *self._end(self._last_words(run, release), release.figures(clock.now()))]
+
+    async def _alarm(self, run: Run) -> None:
+        """Wakes the response whenever it has been silent for too long."""
+        clock = self._hub.clock
+        until = self._said_at + KEEP_ALIVE_SECONDS
+        while True:
+            await clock.sleep_until(until)
+            now, until = clock.now(), self._said_at + KEEP_ALIVE_SECONDS
+            if now >= until:
+                run.notify()
+                # A client that does not read is not asked more often.
+                until = now + KEEP_ALIVE_SECONDS
 
     def _last_words(self, run: Run, release: _Release) -> list[ServerEvent]:
         if self._interrupted:
@@ -253,6 +271,9 @@ def _ms(seconds: float) -> float:
 
 async def _wait(clock: Clock, changed: asyncio.Event, until: float) -> None:
     """Returns when ``changed`` is set or at ``until``."""
+    if until == inf:
+        await changed.wait()
+        return
     timer = asyncio.ensure_future(clock.sleep_until(until))
     waiter = asyncio.ensure_future(changed.wait())
     try:

@@ -109,6 +109,9 @@ class Service:
     def _open(self, create: ResponseCreate, store: ConnectionStore, wishes: Wishes) -> Turn:
         check_model(create.model, self.hub.info)
         history = extend(self._before(create, store), create)
+        if self.hub.full:
+            message = f"{self.hub.load} turns are queued already; try again later."
+            raise BadRequestError(message, "server_is_overloaded", status=503)
         request = generate_request(history, create)
         narrator = Narrator(
             create,

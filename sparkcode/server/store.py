@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -33,20 +33,55 @@ class Stored:
     history: History
 
 
-class ResponseStore:
-    """The newest responses with ``store``, by id."""
+class Keeper(Protocol):
+    """Where responses are kept beyond the memory."""
 
-    def __init__(self, limit: int = MAX_STORED, max_bytes: int = MAX_STORED_BYTES) -> None:
+    def put(self, stored: Stored) -> None:
+        """Keep a response."""
+        ...
+
+    def get(self, response_id: str) -> Stored | None:
+        """The response of that id, if it is kept."""
+        ...
+
+    def delete(self, response_id: str) -> None:
+        """Forget a response."""
+        ...
+
+
+class ResponseStore:
+    """The newest responses with ``store``, by id; older ones as ``keeper`` has them."""
+
+    def __init__(
+        self,
+        limit: int = MAX_STORED,
+        max_bytes: int = MAX_STORED_BYTES,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._limit = limit
         self._max_bytes = max_bytes
+        self._keeper = keeper
         self._held = 0
         self._stored: OrderedDict[str, tuple[Stored, int]] = OrderedDict()
 
     def get(self, response_id: str) -> Stored | None:
         found = self._stored.get(response_id)
-        return found[0] if found else None
+        if found is not None:
+            return found[0]
+        return None if self._keeper is None else self._keeper.get(response_id)
+
+    def delete(self, response_id: str) -> bool:
+        """Forget a response; whether there was one."""
+        known = self.get(response_id) is not None
+        if response_id in self._stored:
+            self._held -= self._stored.pop(response_id)[1]
+        if known and self._keeper is not None:
+            self._keeper.delete(response_id)
+        return known
 
     def put(self, stored: Stored) -> None:
+        if self._keeper is not None:
+            self._keeper.put(stored)
         size = len(msgspec.json.encode(stored))
         self._stored[stored.response.id] = (stored, size)
         self._held += size

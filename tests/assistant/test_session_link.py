@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkcode.assistant.flight import RENEW_SECONDS
 from sparkcode.assistant.session import Session
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.clock import LoopClock
@@ -341,5 +342,42 @@ def test_closing_interrupts_the_turn(folder: Path) -> None:
             await engine.next()
         turn = await session.wait_turn()
         assert turn.phase == "interrupted"
+
+    virtually(work)
+
+
+def test_an_old_link_is_renewed_between_two_turns(folder: Path) -> None:
+    async def work() -> None:
+        engine = Engine()
+        async with running(engine, folder) as session:
+            await ready(session)
+            await asyncio.sleep(RENEW_SECONDS - 5)
+            session.submit("Hi")
+            await engine.next()
+            await engine.created("slow")
+            await asyncio.sleep(8)
+            assert engine.dials == 1
+            await engine.completed("slow")
+            assert (await session.wait_turn()).phase == "completed"
+            await until(lambda: session.link.state == "reconnecting", session)
+            await ready(session)
+            assert (engine.dials, session.link.reconnects) == (2, 1)
+            session.submit("Again")
+            request = await engine.next()
+            assert "previous_response_id" not in request or request["input"]
+            assert text_of(request)[0] == "Hi"
+            await engine.answer(text="Yes.")
+            assert (await session.wait_turn()).text == "Yes."
+
+    virtually(work)
+
+
+def test_a_stream_over_http_has_no_age(folder: Path) -> None:
+    async def work() -> None:
+        engine = Engine("sse")
+        async with running(engine, folder) as session:
+            await until(lambda: session.link.state == "ready", session)
+            await asyncio.sleep(2 * RENEW_SECONDS)
+            assert engine.dials == 1
 
     virtually(work)

@@ -28,7 +28,8 @@ def test_the_report_has_medians_and_what_is_saved() -> None:
 
 
 def test_both_ways_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "TURNS", 2)
+    monkeypatch.setattr(wire, "TURNS", 4)
+    monkeypatch.setattr(wire, "LONG_EVERY", 2)
     status, stdout, _ = invoke(bench, ["wire", "--rounds", "1", "--json"])
     facts = json.loads(stdout)
     assert (status, facts["turns"], facts["rounds"]) == (0, 4, 1)

@@ -71,6 +71,45 @@ def test_it_stops_with_its_owner(how: str) -> None:
         assert process.wait(10) == 0
 
 
+def test_a_response_that_is_to_be_kept_outlives_the_server(tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+
+    def asked(line: dict[str, Any], **more: Any) -> dict[str, Any]:
+        body = {"input": "hello", **more}
+        answer = httpx.post(f"{line['url']}/responses", json=body, trust_env=False).json()
+        assert isinstance(answer, dict)
+        return answer
+
+    with served(**state) as (process, line):
+        kept, passing = asked(line), asked(line, store=False)
+        process.terminate()
+        process.wait(10)
+    with served(**state) as (process, line):
+        url = f"{line['url']}/responses"
+        assert httpx.get(f"{url}/{kept['id']}", trust_env=False).json()["output"] == kept["output"]
+        assert httpx.get(f"{url}/{passing['id']}", trust_env=False).status_code == 404
+        following = asked(line, previous_response_id=kept["id"])
+        assert following["status"] == "completed"
+        assert httpx.delete(f"{url}/{kept['id']}", trust_env=False).json()["deleted"] is True
+        process.terminate()
+        process.wait(10)
+    with served("--no-store", **state) as (_, line):
+        url = f"{line['url']}/responses"
+        for name in (kept["id"], following["id"]):
+            assert httpx.get(f"{url}/{name}", trust_env=False).status_code == 404
+
+
+def test_nothing_is_written_where_nothing_is_to_be_kept(tmp_path: Path) -> None:
+    cases: list[tuple[list[str], dict[str, Any]]] = [(["--no-store"], {}), ([], {"store": False})]
+    for flags, more in cases:
+        with served(*flags, XDG_STATE_HOME=str(tmp_path)) as (process, line):
+            body = {"input": "hello", **more}
+            httpx.post(f"{line['url']}/responses", json=body, trust_env=False)
+            process.terminate()
+            process.wait(10)
+    assert list(tmp_path.iterdir()) == []
+
+
 def invoke(*args: str) -> None:
     CliRunner().invoke(serve, args, catch_exceptions=False, standalone_mode=False)
 

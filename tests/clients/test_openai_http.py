@@ -42,6 +42,15 @@ def test_one_response(client: Any) -> None:
     assert client.responses.retrieve(response.id).output_text == "Hello there."
 
 
+def test_a_response_is_deleted(client: Any) -> None:
+    response = client.responses.create(model="spark", input="Hi")
+    client.responses.delete(response.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(response.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.delete(response.id)
+
+
 def test_a_stream_of_events(client: Any) -> None:
     events = list(client.responses.create(model="spark", input="many", stream=True))
     assert [event.sequence_number for event in events] == list(range(len(events)))

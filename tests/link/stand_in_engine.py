@@ -31,13 +31,14 @@ def serve_until(stdin_closes: bool) -> None:
     with serve(
         lambda connection: connection.send(" ".join(sys.argv[2:])), "127.0.0.1", 0
     ) as server:
+        if stdin_closes:
+            # Before anything is said: who hears it may be gone before the rest is.
+            threading.Thread(target=leave).start()
         url = f"http://127.0.0.1:{server.socket.getsockname()[1]}/v1"
         print("[not the line that is waited for]", flush=True)
         line = {"type": "serving", "url": url, "engine": "stand-in", "model": "m"}
         print(json.dumps({**line, "pid": os.getpid(), "key": "ignored"}), flush=True)
         print("more output", flush=True)
-        if stdin_closes:
-            threading.Thread(target=leave).start()
         server.serve_forever()
 
 

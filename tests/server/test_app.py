@@ -193,6 +193,14 @@ def test_an_engine_failure_has_an_http_status(
     engine.steps, engine.error = (), EngineError("no", code)
     answer = post(url, input="x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+
+
+def test_a_stream_that_cannot_begin_has_a_status() -> None:
+    with running(StepEngine(words("a"))) as (url, service):
+        service.hub._waiting = -1
+        answer = post(url, input="x", stream=True)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 def test_a_key_is_asked_for_where_there_is_one(engine: StepEngine) -> None:

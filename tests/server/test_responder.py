@@ -13,6 +13,7 @@ from sparkcode.protocol.events import (
     ResponseCompleted,
     ResponseFailed,
     ResponseIncomplete,
+    ResponseInProgress,
     WebSocketTiming,
 )
 from sparkcode.server.narrator import Wishes
@@ -172,8 +173,12 @@ def test_an_overloaded_engine_says_so() -> None:
             await first.send(create())
             await first.until(OutputTextDelta)
             await second.send(create())
-            final = (await second.until(ResponseFailed))[-1].response
-            assert final.error.code == "server_is_overloaded"
+            error = (await second.until(ErrorEvent))[-1]
+            assert (error.status, error.error.code) == (503, "server_is_overloaded")
+            assert error.error.type == "server_error"
+            service.hub._waiting = 1
+            await second.send(create())
+            await second.until(ResponseInProgress)
 
     virtual(main)
 
