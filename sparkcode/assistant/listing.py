@@ -1,7 +1,7 @@
 """Which files of a workspace a model may find: not what is hidden, ignored or installed.
 
-What a ``.gitignore`` names, caches, installed packages and the folders of git and of the settings
-are left out: there lie keys and noise. A link to a folder is not followed, one to a file counts if
+What a ``.gitignore`` names, caches, installed packages, the folders of git and of the settings, and
+what usually holds keys are left out. A link to a folder is not followed, one to a file counts if
 it leads to a file of the workspace.
 """
 
@@ -20,9 +20,12 @@ from sparkcode.errors import WorkspaceError
 LEFT_OUT: Final = frozenset(
     {".git", ".hg", ".svn", ".sparkcode", "__pycache__", ".mypy_cache", ".pytest_cache"}
     | {".ruff_cache", ".tox", ".hypothesis", ".cache", "node_modules", ".venv", "venv"}
-    | {"site-packages", ".DS_Store"}
+    | {"site-packages", ".ds_store"}
+    | {".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials"}
+    | {".pypirc", ".npmrc", ".env", "id_rsa", "id_ecdsa", "id_ed25519"}
 )
-"""Names of files and folders, at any depth."""
+"""Names of files and folders, in small letters, at any depth: what was made or installed, and where
+secrets lie."""
 MAX_ENTRIES: Final = 50_000
 """Most files and folders that one walk looks at."""
 
@@ -42,7 +45,7 @@ class Listing:
         parts = PurePosixPath(path).parts
         for count in range(1, len(parts) + 1):
             name = parts[count - 1]
-            if name in LEFT_OUT:
+            if name.casefold() in LEFT_OUT:
                 return f"{name!r} is left out"
             if self._ignored("/".join(parts[:count]), folder=count < len(parts)):
                 return "a .gitignore names it"
@@ -60,7 +63,7 @@ class Listing:
                 if left < 0:
                     return
                 path = f"{here}/{name}" if here else name
-                if name in LEFT_OUT or self._ignored(path, folder=is_folder):
+                if name.casefold() in LEFT_OUT or self._ignored(path, folder=is_folder):
                     continue
                 if is_folder:
                     folders.append(path)

@@ -73,7 +73,7 @@ class Terms:
     "--pace",
     type=click.Choice(PACES),
     help="live: as computed (default of spark); sim: as the simulated chip (default of "
-    "scripted); max: without frames.",
+    "scripted); max: as computed, a delta a token.",
 )
 @click.option("--chip", metavar="NAME|FILE", help="Simulated chip.")
 @click.option("--profile", metavar="NAME|FILE", help="Simulated model shape.")

@@ -32,7 +32,7 @@ from sparkcode.wafer.pacer import PaceMode
 AHEAD: Final = 256
 """Steps that may be computed before the reader has taken them."""
 
-WAITING: Final = 64
+WAITING: Final = 256
 """Turns that may wait for the engine; one more is refused."""
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005

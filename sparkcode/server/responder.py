@@ -102,7 +102,7 @@ class Responder:
                 run.changed.clear()
                 now = clock.now()
                 steps = release.due(now)
-                events = self._narrator.frame(steps, now)
+                events = self._told(steps, now)
                 if release.over:
                     break
                 if not events and now >= self._said_at + KEEP_ALIVE_SECONDS:
@@ -117,6 +117,12 @@ class Responder:
         finally:
             alarm.cancel()
         yield [*events, *self._end(self._last_words(run, release), release.figures(clock.now()))]
+
+    def _told(self, steps: list[Step], now: float) -> list[ServerEvent]:
+        """What ``steps`` bring: one delta, or at the pace without frames one for each."""
+        if self._hub.pace != "max" or len(steps) < 2:
+            return self._narrator.frame(steps, now)
+        return [event for step in steps for event in self._narrator.frame([step], now)]
 
     async def _alarm(self, run: Run) -> None:
         """Wakes the response whenever it has been silent for too long."""

@@ -27,10 +27,14 @@ def test_files_are_listed_folder_by_folder(tmp_path: Path) -> None:
 
 def test_what_is_installed_cached_or_private_is_left_out(tmp_path: Path) -> None:
     names = [".git/config", "node_modules/m/i.js", "a/__pycache__/x.pyc", ".venv/lib/y.py"]
-    found = tree(tmp_path, *names, ".sparkcode/config.toml", "a/b.py")
+    names += [".sparkcode/config.toml", ".env", "home/.ssh/config", "a/id_rsa", ".aws/credentials"]
+    found = tree(tmp_path, *names, "a/b.py")
     assert list(found.files()) == ["a/b.py"]
     assert "'.git'" in found.hidden(".git/config")
     assert "'node_modules'" in found.hidden("x/node_modules/m/i.js")
+    assert "'.ssh'" in found.hidden("home/.ssh/config")
+    # Some file systems take both for the same.
+    assert "'.GIT'" in found.hidden(".GIT/config")
     assert found.hidden("a/b.py") == ""
 
 

@@ -227,3 +227,14 @@ def test_two_items_in_one_response() -> None:
             assert "function_call_arguments.done" in tags(events)
 
     virtual(main)
+
+
+def test_without_frames_every_step_is_a_delta() -> None:
+    async def main() -> None:
+        async with Session(make_service(StepEngine(words("a b c d")), pace="max")) as client:
+            await client.send(create())
+            events = await client.until(ResponseCompleted)
+            deltas = [event.delta for event in events if isinstance(event, OutputTextDelta)]
+            assert deltas == ["a ", "b ", "c ", "d "]
+
+    virtual(main)
