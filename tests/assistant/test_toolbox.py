@@ -95,9 +95,6 @@ def test_a_search_is_bounded(root: Path) -> None:
     found = ask(root, "search", pattern="hit")
     assert found.text.count("many.txt:") == toolbox.MATCHES
     assert found.text.endswith("... there may be more; narrow the search")
-    (root / "slow.txt").write_text("a" * 5000 + "b")
-    slow = ask(root, "search", pattern="(a|a)*(a|aa)*c", folder="slow.txt")
-    assert "takes too long" in slow.text or slow.text == "no matches"
     late = Toolbox(Workspace(root)).answer("search", '{"pattern": "p"}', {}, lambda: True)
     assert "there may be more" in late.text
     assert "no regular expression" in ask(root, "search", pattern="(").text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -265,8 +264,7 @@ def test_a_successor_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> Non
     virtual(main)
 
 
-async def test_bytes_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    await asyncio.sleep(0)
+def test_bytes_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_QUEUED_BYTES", 1000)
 
     async def main() -> None:
@@ -278,4 +276,4 @@ async def test_bytes_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
             await client.until(ResponseCompleted)
             assert (await client.next()).error.code == "rate_limit_exceeded"
 
-    await asyncio.to_thread(virtual, main)
+    virtual(main)
