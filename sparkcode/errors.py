@@ -72,12 +72,22 @@ class RemoteProtocolError(ProtocolError):
 class EngineError(SparkError):
     """A failure that the engine reported.
 
-    ``code`` is the wire's error code (``context_length_exceeded``, ``server_error`` ...).
+    ``code`` is the wire's error code (``context_length_exceeded``, ``server_error`` ...);
+    ``retry_seconds`` is how long it asked to wait, 0 where it did not; ``status`` is the HTTP
+    status that fits, 0 where the code says enough.
     """
 
-    def __init__(self, message: str, code: str = "server_error") -> None:
+    def __init__(
+        self,
+        message: str,
+        code: str = "server_error",
+        retry_seconds: float = 0.0,
+        status: int = 0,
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_seconds = retry_seconds
+        self.status = status
 
 
 class EngineUnreachableError(SparkError):

@@ -60,13 +60,13 @@ def goes_on(turn: Turn, peer: Peer) -> bool:
     The patch of a marked region is the answer; that of a task at large may be one of several.
     """
     looked = any(call.name != PATCH_TOOL for call in turn.calls)
-    at_large = not turn.target and peer.engine not in OURS
+    at_large = not turn.target and peer.maker not in OURS
     return looked or (turn.patch != "" and (turn.round > 1 or at_large))
 
 
 def check_able(peer: Peer | None) -> None:
     """UsageError for an engine whose model uses no tools: it cannot do a task in a folder."""
-    if peer is not None and peer.engine == EMBEDDED:
+    if peer is not None and peer.maker == EMBEDDED:
         raise UsageError(
             "a task in the whole folder needs an engine whose model uses tools (--url); "
             "the embedded one edits the lines that are marked"

@@ -235,7 +235,7 @@ class Session(Visible):
         persistent = peer.kind != "sse"
         self._flights = Flights()
         self._chain.reset(incremental=persistent)
-        self._conversation.able = self.helping is not None and peer.engine != EMBEDDED
+        self._conversation.able = self.helping is not None and peer.maker != EMBEDDED
         self._set_link(state="ready", peer=peer, error="")
         if peer.kind in ("websocket", "memory"):
             self._age = Flight(turn=0)

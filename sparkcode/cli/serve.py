@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import platformdirs
 
+from sparkcode.cli.gateway import Gateway, gateway_of, open_gateway, upstream_options
+from sparkcode.clock import LoopClock
 from sparkcode.config import (
     API_KEY_ENV,
     DEFAULT_PORT,
@@ -23,11 +25,12 @@ from sparkcode.config import (
     config_files,
     load_config,
 )
-from sparkcode.errors import UsageError
+from sparkcode.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     import socket
 
+    from sparkcode.cli.gateway import Upstream
     from sparkcode.engine.base import Engine
     from sparkcode.server.auth import Gate
     from sparkcode.server.shelf import Shelf
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 ORPHAN_SECONDS = 0.5
 """How long a server whose owner is gone may take to end."""
 
-ENGINES = ("spark", "scripted")
+ENGINES = ("spark", "scripted", "upstream")
 PACES = ("live", "sim", "max")
 
 
@@ -50,6 +53,7 @@ class Terms:
     threads: int | None
     store: Path | None
     """Where responses are kept; None for nowhere."""
+    gateway: Gateway | None = None
 
 
 @click.command("serve")
@@ -79,6 +83,7 @@ class Terms:
 @click.option("--profile", metavar="NAME|FILE", help="Simulated model shape.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Default: one a processor, 8 at most.")
 @click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
+@upstream_options
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
 @click.option("--no-store", is_flag=True, help="Keep no responses on disk.")
 @click.option(
@@ -105,13 +110,13 @@ def serve(
 
         click.echo(config_text(host, port or DEFAULT_PORT, needs_key=api_key != ""))
         return 0
-    no_store = flags.pop("no_store")
+    no_store, gateway = flags.pop("no_store"), gateway_of(flags)
     files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)
-    _check(config, script)
+    _check(config, script, gateway)
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-    terms = Terms(host, port, api_key, threads, None if no_store else store_path())
+    terms = Terms(host, port, api_key, threads, None if no_store else store_path(), gateway)
     return _serve(config, terms, script)
 
 
@@ -127,13 +132,17 @@ def _serve(config: Config, terms: Terms, script: Path | None) -> int:
 
     gate = gate_for(terms.host, terms.api_key)
     with bind(terms.host, terms.port) as listening:
-        engine = _engine(config, script, terms.threads)
+        upstream = None
+        if terms.gateway is not None:
+            upstream = open_gateway(terms.gateway, config.model, os.environ, LoopClock())
+        engine = upstream or _engine(config, script, terms.threads)
         start_listening(listening)
         pace = config.pace or ("sim" if config.engine == "scripted" else "live")
         # Nothing is opened before there is something to keep.
         shelf = None if terms.store is None else Shelf(terms.store, time.time)
         try:
-            came = asyncio.run(_run(engine, cast("PaceMode", pace), gate, listening, shelf))
+            paced = cast("PaceMode", pace)
+            came = asyncio.run(_run(engine, upstream, paced, gate, listening, shelf))
         finally:
             if shelf is not None:
                 shelf.close()
@@ -141,9 +150,13 @@ def _serve(config: Config, terms: Terms, script: Path | None) -> int:
 
 
 async def _run(
-    engine: Engine, pace: PaceMode, gate: Gate, listening: socket.socket, shelf: Shelf | None
+    engine: Engine | Upstream,
+    upstream: Upstream | None,
+    pace: PaceMode,
+    gate: Gate,
+    listening: socket.socket,
+    shelf: Shelf | None,
 ) -> list[int]:
-    from sparkcode.clock import LoopClock
     from sparkcode.server.app import create_app
     from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread
     from sparkcode.server.listener import Listener, base_url, stop_on_signals
@@ -163,7 +176,10 @@ async def _run(
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     worker = WorkerThread()
     try:
-        hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=worker)
+        if upstream is not None:
+            await _meet(upstream)
+        run_step = worker if upstream is None else None
+        hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=run_step)
         service = Service(hub, time.time, responses=ResponseStore(keeper=shelf))
         app = create_app(service, gate)
         listener = Listener(app, listening, announce)
@@ -172,9 +188,11 @@ async def _run(
         return came
     finally:
         worker.close()
+        if upstream is not None:
+            await upstream.close()
 
 
-def _check(config: Config, script: Path | None) -> None:
+def _check(config: Config, script: Path | None, gateway: Gateway | None) -> None:
     """UsageError for options that do not go together, before anything takes time."""
     if config.engine not in ENGINES:
         raise UsageError(f"unknown engine {config.engine!r}; expected one of {', '.join(ENGINES)}")
@@ -182,6 +200,16 @@ def _check(config: Config, script: Path | None) -> None:
         raise UsageError(f"unknown pace {config.pace!r}; expected one of {', '.join(PACES)}")
     if script is not None and config.engine != "scripted":
         raise UsageError(f"--script needs --engine scripted, not {config.engine!r}")
+    if config.engine == "upstream" and gateway is None:
+        raise UsageError("--engine upstream needs --upstream URL, the server to ask")
+
+
+async def _meet(upstream: Upstream) -> None:
+    """Asks what is behind the gateway, so that the first line can say it."""
+    try:
+        await upstream.meet()
+    except EngineError as error:
+        _say(f"{error}; it is asked again with the first request")
 
 
 def _engine(config: Config, script: Path | None, threads: int | None) -> Engine:

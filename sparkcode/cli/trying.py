@@ -31,7 +31,7 @@ class LargerModel:
 
     def __call__(self, peer: Peer) -> Dialer | None:
         """A dialer for it; None behind a URL, beside a scripted engine, or if there is none."""
-        if self._reach.url or peer.engine != "spark":
+        if self._reach.url or peer.maker != "spark":
             return None
         if self._dialer is None:
             name = larger_than(peer.model)

@@ -8,7 +8,7 @@ yields steps without text between its chunks, so that a cancel takes effect with
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -73,6 +73,8 @@ class GenerateRequest:
     seed: int | None = None
     prompt: PromptStyle = ""
     """How an edit is put to the model; "" is the engine's own way."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What else the client gave, as it gave it, for an engine that passes the question on."""
 
     @property
     def last_user_text(self) -> str:
@@ -96,6 +98,8 @@ class Channel:
     """The tool's name; empty for a message."""
     index: int = 0
     """Counts the output items of the response; a new index closes the item before it."""
+    call_id: str = ""
+    """The call's id where another server has given it one; otherwise the server makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,13 @@ class EngineInfo:
     """The simulated chip and model, such as ``wse3/gpt-oss-120b``; empty when there is none."""
     concurrent: int = 1
     """Answers that are best made at once, their generators pulled in turn."""
+    behind: str = ""
+    """The engine that really answers, as the server behind an ``upstream`` calls it."""
+
+    @property
+    def simulates(self) -> bool:
+        """Whether steps carry the time of a simulated chip."""
+        return self.engine != "upstream" or self.profile != ""
 
 
 class Engine(Protocol):
@@ -190,3 +201,17 @@ class Engine(Protocol):
     def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
         """Prepare caches for a request that will continue this one; steps without text."""
         ...
+
+
+class AsyncEngine(Protocol):
+    """An engine that waits instead of computing: its steps come on the event loop.
+
+    As :class:`Engine` otherwise. A cancelled or closed generator stops what it waits for.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Step, None]: ...
+
+    def warm(self, request: GenerateRequest) -> AsyncGenerator[Step, None]: ...

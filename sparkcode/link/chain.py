@@ -81,6 +81,18 @@ class Chain:
         self._incremental = incremental
         self._sent = self._anchor = None
 
+    @property
+    def continuable(self) -> bool:
+        """Whether there is a response to go on from."""
+        return self._anchor is not None and self._incremental
+
+    def shared(self, full: ResponseCreate) -> int:
+        """Items of ``full`` that need not be sent; -1 where it would go out as it is."""
+        if self._anchor is None or not self._incremental:
+            return -1
+        sent = continuation(self._anchor, full)
+        return -1 if sent is full else len(input_items(full)) - len(input_items(sent))
+
     def request(self, full: ResponseCreate) -> ResponseCreate:
         """What to send for ``full``, the request with its whole context."""
         anchor, self._anchor = self._anchor, None

@@ -41,12 +41,8 @@ class UrlDialer:
         key_env: str = API_KEY_ENV,
         timeout: float = 5.0,
     ) -> None:
-        if not api_key.isascii() or not all("!" <= char <= "~" for char in api_key):
-            raise UsageError(
-                f"the API key in {key_env} holds a space, a line break or a non-ASCII character;"
-                " a key is one printable ASCII word"
-            )
-        self._endpoint = Endpoint(base_url(url), api_key, key_env, timeout, dict(headers or {}))
+        key = checked_key(api_key, key_env)
+        self._endpoint = Endpoint(base_url(url), key, key_env, timeout, dict(headers or {}))
         self._note = ""
 
     @property
@@ -71,3 +67,26 @@ class UrlDialer:
         transport, peer = await connect_sse(self._endpoint)
         self._note = note
         return transport, replace(peer, note=note)
+
+
+class SseDialer:
+    """Reaches an engine over HTTP only."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def dial(self) -> tuple[Transport, Peer]:
+        await asyncio.to_thread(importlib.import_module, "sparkcode.link.sse")
+        from sparkcode.link.sse import connect_sse
+
+        return await connect_sse(self._endpoint)
+
+
+def checked_key(key: str, key_env: str) -> str:
+    """``key`` if it can be sent in a header; UsageError, which does not show it, otherwise."""
+    if not all("!" <= char <= "~" for char in key):
+        raise UsageError(
+            f"the API key in {key_env} holds a space, a line break or a non-ASCII character;"
+            " a key is one printable ASCII word"
+        )
+    return key

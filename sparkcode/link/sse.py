@@ -288,27 +288,33 @@ async def connect_sse(endpoint: Endpoint) -> tuple[SseTransport, Peer]:
     EngineUnreachableError if nothing answers, the key is refused, or the URL or a proxy of the
     environment cannot be used.
     """
-    try:
-        client = httpx.AsyncClient(
-            headers=endpoint.headers,
-            timeout=httpx.Timeout(endpoint.timeout, read=IDLE_TIMEOUT, write=30.0),
-            trust_env=not endpoint.loopback,
-        )
-    except (OSError, *_UNUSABLE) as error:
-        why = f"proxy or certificates of the environment: {_why(error)}"
-        raise endpoint.unreachable(why) from error
+    client = http_client(endpoint)
     try:
         answer = await client.get(f"{endpoint.url}/models", timeout=endpoint.timeout)
     except (httpx.HTTPError, OSError, ExceptionGroup, *_UNUSABLE) as error:
         await client.aclose()
-        raise endpoint.unreachable(_why(error)) from error
+        raise endpoint.unreachable(why(error)) from error
     if answer.status_code in (401, 403):
         await client.aclose()
         raise endpoint.key_refused(answer.status_code)
     return SseTransport(client, endpoint), endpoint.peer("sse", answer.headers)
 
 
-def _why(error: Exception) -> str:
+def http_client(endpoint: Endpoint) -> httpx.AsyncClient:
+    """A client for ``endpoint``; EngineUnreachableError for what the environment makes unusable."""
+    try:
+        return httpx.AsyncClient(
+            headers=endpoint.headers,
+            timeout=httpx.Timeout(endpoint.timeout, read=IDLE_TIMEOUT, write=30.0),
+            trust_env=not endpoint.loopback,
+        )
+    except (OSError, *_UNUSABLE) as error:
+        reason = f"proxy or certificates of the environment: {why(error)}"
+        raise endpoint.unreachable(reason) from error
+
+
+def why(error: Exception) -> str:
+    """A failed request in a few words."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return reason_of(_root(error))
@@ -347,6 +353,11 @@ async def _error_event(answer: httpx.Response, url: str) -> ErrorEvent:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         head = " ".join(body[:200].decode(errors="replace").split())
         error = ErrorBody(message=f"{url} answered HTTP {answer.status_code}: {head!r}")
+    wait = answer.headers.get("retry-after", "")
+    if wait.isascii() and wait.isdigit() and "try again in" not in error.message.lower():
+        # A frame has no headers; in the message is where clients look for it besides.
+        told = f"{error.message.rstrip('.')}; try again in {wait[:6]}s"
+        error = msgspec.structs.replace(error, message=told)
     return ErrorEvent(status=status, error=error)
 
 

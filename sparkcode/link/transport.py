@@ -54,6 +54,13 @@ class Peer:
     profile: str = ""
     note: str = ""
     """One line for the user: why there is no WebSocket, which process was started."""
+    behind: str = ""
+    """The engine behind a gateway, as its server calls it; empty where there is none."""
+
+    @property
+    def maker(self) -> str:
+        """The engine that makes the answers, be it behind a gateway."""
+        return self.behind or self.engine
 
 
 class Dialer(Protocol):
@@ -171,6 +178,7 @@ class Endpoint:
             engine=_label(headers.get("x-spark-engine")),
             model=_label(headers.get("x-spark-model")),
             profile=_label(headers.get("x-spark-profile")),
+            behind=_label(headers.get("x-spark-behind")),
         )
 
     def unreachable(self, reason: str) -> EngineUnreachableError:

@@ -12,12 +12,14 @@ GET  /healthz               who answers; needs no key
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -42,6 +44,9 @@ from sparkcode.server.streaming import EventStream, collect
 RETRY_SECONDS: Final = 1
 """What a client is told to wait where there is too much to do."""
 _LATER: Final = (429, 503)
+
+BODY_SECONDS: Final = 120.0
+"""How long a request's body may take."""
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest frame and largest body, as in the public service."""
@@ -146,7 +151,7 @@ class _Routes:
         try:
             return await answer(decode_create_body(await _body(request)), request)
         except BadRequestError as error:
-            return _error(error.status, error.body)
+            return _error(error.status, error.body, retry_seconds=error.retry_seconds)
         except RemoteProtocolError as error:
             return _error(400, unusable(error).body)
         except ClientDisconnect:
@@ -204,6 +209,15 @@ class _SocketEnd:
 
 
 async def _body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole(request)
+    except TimeoutError as error:
+        message = f"The body took longer than {BODY_SECONDS:g} s."
+        raise BadRequestError(message, "request_timeout", status=408) from error
+
+
+async def _whole(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -227,8 +241,15 @@ def _not_found(response_id: str) -> Response:
     return _error(404, body)
 
 
-def _error(status: int, body: ErrorBody, headers: dict[str, str] | None = None) -> Response:
-    wait = {"retry-after": str(RETRY_SECONDS)} if status in _LATER else {}
+def _error(
+    status: int,
+    body: ErrorBody,
+    headers: dict[str, str] | None = None,
+    *,
+    retry_seconds: float = 0.0,
+) -> Response:
+    seconds = ceil(retry_seconds) or RETRY_SECONDS
+    wait = {"retry-after": str(seconds)} if status in _LATER else {}
     return Response(
         msgspec.json.encode({"error": body}),
         status_code=status,

@@ -59,6 +59,9 @@ ends: who sends without listening would otherwise fill the memory with refusals.
 MAX_IN_FLIGHT: Final = 16
 """Responses that run at once on one connection; more lanes wait."""
 
+IDLE_SECONDS: Final = 3600.0
+"""How long a connection is kept that asks for nothing, while nothing runs."""
+
 REMEMBERED: Final = 256
 """Ids of past responses for which an interrupt comes too late, and is not an error."""
 
@@ -95,6 +98,7 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._past: deque[str] = deque(maxlen=REMEMBERED)
+        self._used_at = service.hub.clock.now()
         self._held = 0
         """Bytes of the frames that wait to be answered."""
         self._sending = asyncio.Lock()
@@ -103,6 +107,7 @@ class Connection:
     async def run(self) -> None:
         reader = asyncio.create_task(self._read())
         self._watch(reader)
+        self._watch(asyncio.create_task(self._see_idle()))
         self._lane(None)
         try:
             await self._over.wait()
@@ -130,8 +135,18 @@ class Connection:
 
     # --- reading -------------------------------------------------------------------------------
 
+    async def _see_idle(self) -> None:
+        """Closes the connection when nobody has used it for long."""
+        clock = self._service.hub.clock
+        while (until := self._used_at + IDLE_SECONDS) > clock.now():
+            await clock.sleep_until(until)
+            if any(lane.answering is not None for lane in self._lanes.values()):
+                self._used_at = clock.now()
+        await self._end.close()
+
     async def _read(self) -> None:
         async for text in self._end.frames():
+            self._used_at = self._service.hub.clock.now()
             await self._take(text)
             if sum(lane.requests.qsize() for lane in self._lanes.values()) > MAX_WAITING:
                 await self._end.close()

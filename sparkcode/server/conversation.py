@@ -42,6 +42,24 @@ _ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
     "developer": "system",
 }
+_PASSED: Final = (
+    "model",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_tool_calls",
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "reasoning",
+    "text",
+    "truncation",
+    "service_tier",
+    "prompt_cache_key",
+    "safety_identifier",
+    "user",
+    "metadata",
+)
+"""Settings that an engine which passes questions on has to pass on with them."""
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
@@ -51,11 +69,21 @@ SERVER_FAULT: Final = 500
 class BadRequestError(RemoteProtocolError):
     """A request that cannot be answered; becomes an HTTP status or an ``error`` frame."""
 
-    def __init__(self, message: str, code: str, param: str | None = None, status: int = 400):
+    def __init__(
+        self,
+        message: str,
+        code: str,
+        param: str | None = None,
+        status: int = 400,
+        *,
+        retry_seconds: float = 0.0,
+    ):
         super().__init__(message)
         self.code = code
         self.param = param
         self.status = status
+        self.retry_seconds = retry_seconds
+        """How long to wait before asking again; 0 where nobody knows."""
 
     @property
     def body(self) -> ErrorBody:
@@ -164,6 +192,7 @@ def generate_request(history: History, create: ResponseCreate) -> GenerateReques
         top_p=_within(create.top_p, 1.0, "top_p", 1.0),
         seed=variant.seed,
         prompt=variant.prompt,
+        settings={name: value for name in _PASSED if (value := getattr(create, name)) is not None},
     )
 
 

@@ -10,7 +10,8 @@ chip's token takes. The computation may run ahead of the reader by :data:`AHEAD`
 pacing and computing overlap; a run whose reader is further behind is left out until it reads on.
 
 Cancelling a run never interrupts a step: the mark is seen after the current one, the generator is
-closed on the same thread, and the next turn is let in.
+closed on the same thread, and the next turn is let in. An engine that only waits for another server
+(:class:`AsyncEngine`) needs no thread: its steps come on the loop, and a cancel reaches it at once.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
 from sparkcode.clock import Clock
-from sparkcode.engine.base import Engine, EngineInfo, GenerateRequest, Step
+from sparkcode.engine.base import AsyncEngine, Engine, EngineInfo, GenerateRequest, Step
 from sparkcode.errors import EngineError
 from sparkcode.wafer.pacer import PaceMode
 
@@ -92,15 +94,19 @@ class Run:
         self.finished = False
         self.error: EngineError | None = None
         self._room = asyncio.Event()
-        self._cancelled = False
+        self._cancelled = asyncio.Event()
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled
+        return self._cancelled.is_set()
+
+    async def wanted_no_more(self) -> None:
+        """Returns when the run is cancelled."""
+        await self._cancelled.wait()
 
     def cancel(self) -> None:
         """No more steps are wanted; takes effect within one step."""
-        self._cancelled = True
+        self._cancelled.set()
         self._room.set()
 
     def notify(self) -> None:
@@ -120,7 +126,7 @@ class Run:
 
     async def room(self) -> int:
         """Steps that may be computed now; waits while the reader is too far behind."""
-        while len(self.ready) >= AHEAD and not self._cancelled:
+        while len(self.ready) >= AHEAD and not self.cancelled:
             self._room.clear()
             await self._room.wait()
         return AHEAD - len(self.ready)
@@ -183,15 +189,18 @@ def _pull_some(
 
 
 class Hub:
-    """The engine's queue; ``pace`` and ``clock`` are what its responses are released by."""
+    """The engine's queue; ``pace`` and ``clock`` are what its responses are released by.
+
+    ``run_step`` is None for an :class:`AsyncEngine`.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | AsyncEngine,
         *,
         pace: PaceMode,
         clock: Clock,
-        run_step: StepRunner,
+        run_step: StepRunner | None,
         waiting: int = WAITING,
     ) -> None:
         self.pace: Final = pace
@@ -229,8 +238,8 @@ class Hub:
                 "server_is_overloaded",
             )
         run = Run(self.clock.now())
-        make = self._engine.warm if warm else self._engine.generate
-        task = asyncio.create_task(self._pull(run, partial(make, request)))
+        make = partial(self._engine.warm if warm else self._engine.generate, request)
+        task = asyncio.create_task(self._work(run, make))
         self._tasks[task] = run
         task.add_done_callback(self._done)
         return run
@@ -241,26 +250,52 @@ class Hub:
             run.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _pull(self, run: Run, make: Callable[[], Generator[Step, None, None]]) -> None:
+    async def _work(self, run: Run, make: Callable[[], Any]) -> None:
         async with self._turn:
             if run.cancelled:
                 return
             run.started_at = self.clock.now()
-            steps = _Steps(make)
-            post = partial(
-                asyncio.get_running_loop().call_soon_threadsafe, partial(self._post, run)
-            )
-            try:
-                more = True
-                while more and not run.cancelled:
-                    pull = partial(_pull_some, steps, run, post, crowded=self._crowded)
-                    more = await self._run_step(partial(pull, limit=await run.room()))
-                    # What was posted from this very thread arrives before the task goes on.
-                    await asyncio.sleep(0)
-            finally:
-                # Closing is a call of its own on the engine's thread; what has ended needs none.
-                if steps.open:
-                    await self._run_step(steps.close)
+            if self._run_step is None:
+                await self._follow(run, make)
+            else:
+                await self._pull(run, make, self._run_step)
+
+    async def _pull(
+        self, run: Run, make: Callable[[], Generator[Step, None, None]], run_step: StepRunner
+    ) -> None:
+        """The steps of an engine that computes."""
+        steps = _Steps(make)
+        post = partial(asyncio.get_running_loop().call_soon_threadsafe, partial(self._post, run))
+        try:
+            more = True
+            while more and not run.cancelled:
+                pull = partial(_pull_some, steps, run, post, crowded=self._crowded)
+                more = await run_step(partial(pull, limit=await run.room()))
+                # What was posted from this very thread arrives before the task goes on.
+                await asyncio.sleep(0)
+        finally:
+            # Closing is a call of its own on the engine's thread; what has ended needs none.
+            if steps.open:
+                await run_step(steps.close)
+
+    async def _follow(self, run: Run, make: Callable[[], AsyncGenerator[Step, None]]) -> None:
+        """The steps of an engine that waits; it is cancelled in the middle of its waiting."""
+        following = asyncio.create_task(self._post_all(run, make()))
+        leaving = asyncio.create_task(run.wanted_no_more())
+        try:
+            await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            following.cancel()
+            await asyncio.wait({following})
+        if not following.cancelled():
+            following.result()
+
+    async def _post_all(self, run: Run, steps: AsyncGenerator[Step, None]) -> None:
+        async with aclosing(steps):
+            async for step in steps:
+                self._post(run, step)
+                await run.room()
 
     def _post(self, run: Run, step: Step) -> None:
         run.deliver(Computed(step, self.clock.now()))

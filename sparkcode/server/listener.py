@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from sparkcode.errors import SparkError
 from sparkcode.server.app import MAX_MESSAGE_BYTES
 from sparkcode.server.auth import is_loopback
+from sparkcode.server.patience import PatientProtocol
 
 GRACE_SECONDS: Final = 2
 """How long open connections may take to end after a stop."""
@@ -74,7 +75,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=PatientProtocol,
                 ws="websockets-sansio",
                 ws_max_size=MAX_MESSAGE_BYTES,
                 # On one machine compression only costs processor time.

@@ -235,7 +235,7 @@ class Narrator:
     # --- items ---------------------------------------------------------------------------------
 
     def _begin(self, channel: Channel) -> list[ServerEvent]:
-        call_id = "" if channel.kind == "message" else self._ids("call")
+        call_id = "" if channel.kind == "message" else channel.call_id or self._ids("call")
         item_id = self._ids(_PREFIX[channel.kind])
         opened = self._open = _Open(channel, len(self._output), item_id, call_id)
         events: list[ServerEvent] = [

@@ -54,6 +54,8 @@ class Responder:
         self._interrupted = False
         self._run: Run | None = None
         self._said_at = 0.0
+        self.failure: EngineError | None = None
+        """What the response failed with."""
         self.final: Response | None = None
         """The response as its terminal event gives it; None until then."""
 
@@ -81,7 +83,7 @@ class Responder:
         try:
             run = self._run = self._hub.start(self._request, warm=self._warm)
         except EngineError as error:
-            yield self._end(self._narrator.failed(error))
+            yield self._end(self._failed(error))
             return
         try:
             async with aclosing(self._follow(run)) as batches:
@@ -140,10 +142,14 @@ class Responder:
         if self._interrupted:
             return self._narrator.interrupted()
         if run.error is not None:
-            return self._narrator.failed(run.error)
+            return self._failed(run.error)
         if release.cut_off:
             return self._narrator.cut_off()
         return self._narrator.completed(int(self._wall_time()))
+
+    def _failed(self, error: EngineError) -> list[ServerEvent]:
+        self.failure = error
+        return self._narrator.failed(error)
 
     def _end(
         self, events: list[ServerEvent], figures: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparkcode.protocol.events import ResponseCreate, Usage
@@ -66,6 +66,7 @@ class Service:
             "x-spark-engine": info.engine,
             "x-spark-model": _latin(info.model),
             "x-spark-profile": _latin(info.profile),
+            **({"x-spark-behind": _latin(info.behind)} if info.behind else {}),
         }
 
     def compact(self, create: ResponseCreate) -> dict[str, Any]:
@@ -113,6 +114,8 @@ class Service:
             message = f"{self.hub.load} turns are queued already; try again later."
             raise BadRequestError(message, "server_is_overloaded", status=503)
         request = generate_request(history, create)
+        if not self.hub.info.simulates:
+            wishes = replace(wishes, timing=False)
         narrator = Narrator(
             create,
             model=self.hub.info.model,

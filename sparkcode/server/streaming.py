@@ -22,6 +22,9 @@ from sparkcode.server.service import Turn
 
 Result = TypeVar("Result")
 
+STALLED_SECONDS: Final = 60.0
+"""How long a client may read nothing of a stream."""
+
 _STATUS: Final[Mapping[str, int]] = {
     "context_length_exceeded": 400,
     "invalid_prompt": 400,
@@ -29,6 +32,11 @@ _STATUS: Final[Mapping[str, int]] = {
     "insufficient_quota": 429,
     "server_is_overloaded": 503,
     "slow_down": 503,
+    "content_filter": 400,
+    "upstream_unreachable": 502,
+    "upstream_unauthorized": 502,
+    "upstream_error": 502,
+    "upstream_timeout": 504,
 }
 """HTTP status of an engine's failure when no stream has begun; others are 500."""
 
@@ -47,9 +55,11 @@ async def collect(turn: Turn, receive: Receive) -> Response:
         return turn.responder.final
 
     response = await _while_connected(receive, run())
-    if response.error is not None:
-        code = response.error.code
-        raise BadRequestError(response.error.message, code, status=_STATUS.get(code, 500))
+    failure = turn.responder.failure
+    if failure is not None:
+        status = failure.status or _STATUS.get(failure.code, 500)
+        retry = failure.retry_seconds
+        raise BadRequestError(str(failure), failure.code, status=status, retry_seconds=retry)
     return response
 
 
@@ -85,7 +95,12 @@ class EventStream:
 
 
 async def _send_body(send: Send, text: str, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
+    """ClientDisconnect if the client does not read: its turn must not hold the engine for ever."""
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
+    except TimeoutError as error:
+        raise ClientDisconnect from error
 
 
 def _event_text(event: ServerEvent, machine: Machine) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,20 @@ def serving(folder: Path, rules: Sequence[dict[str, Any]]) -> Iterator[str]:
     script = folder / "script.jsonl"
     timing = {"ttft": 0.01, "tokens_per_second": 2000}
     script.write_text("".join(json.dumps(timing | rule) + "\n" for rule in rules))
+    with serve("--engine", "scripted", "--script", str(script)) as url:
+        yield url
+
+
+@contextmanager
+def serve(*options: str, environ: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The URL of ``sparkcode serve`` with these options."""
     command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--exit-with-stdin"]
-    command += ["--engine", "scripted", "--script", str(script)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environ or {})},
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None

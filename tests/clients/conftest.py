@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.scripted import serving
+from tests.cli.scripted import serve, serving
 
 PATCH = "*** Begin Patch\n*** Update File: a.py\n@@\n-x = 1\n+x = 2\n*** End Patch\n"
 RULES: list[dict[str, Any]] = [
@@ -29,7 +29,17 @@ RULES: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of ``sparkcode serve``."""
     with serving(tmp_path_factory.mktemp("engine"), RULES) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=["engine", "ws", "responses"])
+def url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine itself, and gateways to it: clients must not notice."""
+    if request.param == "engine":
+        yield engine
+        return
+    with serve("--upstream", engine, "--wire", request.param) as found:
         yield found

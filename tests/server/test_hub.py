@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from functools import partial
 
 import pytest
 
 from sparkcode.clock import LoopClock
-from sparkcode.engine.base import GenerateRequest, Step
+from sparkcode.engine.base import EngineInfo, GenerateRequest, Step
 from sparkcode.errors import EngineError
 from sparkcode.server.hub import AHEAD, Hub, Run, StepRunner, WorkerThread, run_inline
 from tests.server.support import StepEngine, endless, virtual, words
@@ -226,3 +227,96 @@ async def test_a_worker_thread_runs_every_call_of_a_generator() -> None:
     assert await read(run) == ["a ", "b ", ""]
     worker.close()
     assert threads == {"engine_0"}
+
+
+class Waiting:
+    """An engine that waits on the loop: a step, then whatever it is told to do."""
+
+    def __init__(self, then: Callable[[], Awaitable[None]]) -> None:
+        self.then = then
+        self.closed = False
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("upstream", "m", 100, concurrent=2)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Step, None]:
+        try:
+            yield Step(sim_time=0.0, text="a", tokens=1)
+            await self.then()
+            yield Step(sim_time=0.0, finish_reason="stop")
+        finally:
+            self.closed = True
+
+    async def warm(self, request: GenerateRequest) -> AsyncGenerator[Step, None]:
+        yield Step(sim_time=0.0, finish_reason="stop")
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def fails() -> None:
+    raise EngineError("no", "odd")
+
+
+async def breaks() -> None:
+    raise ValueError("a bug")
+
+
+def waiting_hub(engine: Waiting) -> Hub:
+    return Hub(engine, pace="max", clock=LoopClock(), run_step=None)
+
+
+def test_an_engine_that_waits_is_read_on_the_loop() -> None:
+    async def main() -> None:
+        engine = Waiting(partial(asyncio.sleep, 5))
+        hub = waiting_hub(engine)
+        assert await read(hub.start(REQUEST)) == ["a", ""]
+        assert engine.closed
+        assert await read(hub.start(REQUEST, warm=True)) == [""]
+
+    virtual(main)
+
+
+def test_a_cancel_reaches_an_engine_in_the_middle_of_its_waiting() -> None:
+    async def main() -> None:
+        engine = Waiting(for_ever)
+        hub = waiting_hub(engine)
+        run = hub.start(REQUEST)
+        await asyncio.sleep(1)
+        run.cancel()
+        await asyncio.sleep(0.1)
+        assert engine.closed
+        assert run.finished
+        assert hub.load == 0
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(("then", "code"), [(fails, "odd"), (breaks, "server_error")])
+def test_a_failure_while_waiting_ends_the_run(
+    then: Callable[[], Awaitable[None]], code: str
+) -> None:
+    async def main() -> None:
+        run = waiting_hub(Waiting(then)).start(REQUEST)
+        assert await read(run) == ["a"]
+        assert run.error is not None
+        assert run.error.code == code
+
+    virtual(main)
+
+
+def test_a_reader_that_is_far_behind_stops_an_engine_that_waits() -> None:
+    class Many(Waiting):
+        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Step, None]:
+            for _ in range(AHEAD * 2):
+                yield Step(sim_time=0.0, text="a")
+
+    async def main() -> None:
+        run = waiting_hub(Many(for_ever)).start(REQUEST)
+        await asyncio.sleep(1)
+        assert len(run.ready) == AHEAD
+        assert len(await read(run)) == AHEAD * 2
+
+    virtual(main)
