@@ -248,6 +248,13 @@ class Edits:
                 return f"the edit changes lines outside {place(path, regions)}"
         return ""
 
+    def again(self) -> None:
+        """The newest patch will come again from its start."""
+        if self._staged is None:
+            self._stream, self.state = EditStream(self._opener), "none"
+        else:
+            self.stop()
+
     def stop(self, error: str = "") -> None:
         """The turn ended early: interrupted, or failed with ``error``."""
         if self.state != "streaming":

@@ -40,6 +40,9 @@ RENEW_SECONDS: Final = 55 * 60.0
 BUSY_SECONDS: Final = 10.0
 """How much later, while a turn runs."""
 
+RESENDS: Final = 3
+"""How often one question is sent again after cuts."""
+
 DOWN_AFTER: Final = 3
 """Failed attempts in a row after which the link counts as down."""
 

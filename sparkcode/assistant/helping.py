@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Final
 
@@ -18,7 +18,7 @@ from sparkcode.assistant.lifeline import Lifeline
 from sparkcode.assistant.plain import one_line, plain
 from sparkcode.assistant.tools import RUN, Found, command_of, refused
 from sparkcode.assistant.trial import LIMITS, Trial
-from sparkcode.assistant.turn import PATCH_TOOL, ToolCallItem, Turn
+from sparkcode.assistant.turn import PATCH_TOOL, ToolCallItem, Turn, failed
 from sparkcode.assistant.workspace import Workspace
 from sparkcode.errors import SparkError, UsageError
 from sparkcode.link.transport import Peer
@@ -62,6 +62,16 @@ def goes_on(turn: Turn, peer: Peer) -> bool:
     looked = any(call.name != PATCH_TOOL for call in turn.calls)
     at_large = not turn.target and peer.maker not in OURS
     return looked or (turn.patch != "" and (turn.round > 1 or at_large))
+
+
+def at_work(turn: Turn, peer: Peer) -> Turn:
+    """``turn``, and if its response is complete but not its last one, at work; else as it is."""
+    if turn.phase != "completed" or not goes_on(turn, peer):
+        return turn
+    working = replace(turn, phase="working")
+    if turn.round < MAX_ROUNDS:
+        return working
+    return failed(working, f"the model asked for tools more than {MAX_ROUNDS - 1} times")
 
 
 def check_able(peer: Peer | None) -> None:

@@ -62,6 +62,8 @@ class Lost:
     """The link is gone; another will be dialled."""
 
     reason: str
+    faulty: bool = False
+    """Whether it was given up because of what the engine sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +164,11 @@ class Lifeline:
         except SparkError as error:
             self._inbox.put_nowait(_Cut(connection, str(error)))
 
-    async def recycle(self, reason: str) -> None:
+    async def recycle(self, reason: str, *, faulty: bool = False) -> None:
         """Drop the link, as if it had been cut."""
         if self._connection is not None:
             await self._drop()
-            self._inbox.put_nowait(Lost(reason))
+            self._inbox.put_nowait(Lost(reason, faulty))
 
     def watch(self, flight: Flight, seconds: float) -> None:
         """Say :class:`Late` in ``seconds``."""
@@ -263,7 +265,8 @@ class Lifeline:
             event = cast(ServerEvent, machine.receive(text))
         except RemoteProtocolError as error:
             if not idle:
-                await self.recycle(f"the engine broke the protocol: {one_line(str(error))}")
+                reason = f"the engine broke the protocol: {one_line(str(error))}"
+                await self.recycle(reason, faulty=True)
             return None
         self._failures = 0
         return Received(event, at)

@@ -7,8 +7,8 @@ the task, which they wake. Both run on one loop, so nothing is locked.
     connecting ──dialled──> ready ──cut──> reconnecting ──dialled──> ready
         └──3 failures──> down (still dialling) ──dialled──> ready          any ──close──> closed
 
-After a cut the next request carries the full context. A turn that was cut before anything of it
-arrived is sent once more; otherwise it has failed, and what landed stays visible.
+After a cut the next request carries the full context, and a turn that was cut asks again, three
+times at most: its answer begins anew below a mark, and what had landed stays visible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from sparkcode.assistant.context import Conversation, Exchange, history_items, only_read
 from sparkcode.assistant.edits import Target, places
@@ -26,6 +25,7 @@ from sparkcode.assistant.flight import (
     FIRST_EVENT_SECONDS,
     LINK_LIMIT,
     RENEW_SECONDS,
+    RESENDS,
     STOP_SECONDS,
     Flight,
     Flights,
@@ -34,10 +34,19 @@ from sparkcode.assistant.flight import (
     is_terminal,
     stop,
 )
-from sparkcode.assistant.helping import EMBEDDED, MAX_ROUNDS, Batch, goes_on
+from sparkcode.assistant.helping import EMBEDDED, Batch, at_work
 from sparkcode.assistant.lifeline import Late, Lifeline, Lost, Message, Received, Unreachable, Up
 from sparkcode.assistant.tries import Candidate, Question, Tries
-from sparkcode.assistant.turn import Turn, begin, continued, failed, fold, interrupted, used
+from sparkcode.assistant.turn import (
+    Turn,
+    begin,
+    continued,
+    failed,
+    fold,
+    interrupted,
+    resumed,
+    used,
+)
 from sparkcode.assistant.visible import Visible
 from sparkcode.assistant.workspace import Buffer, Workspace
 from sparkcode.clock import Clock
@@ -49,11 +58,8 @@ from sparkcode.protocol.events import ServerEvent
 
 class Session(Visible):
     """See the module. ``attempts`` limits how often in a row dialling may fail (None: no limit).
-
     With ``tries`` each edit is checked, and better answers are looked for while it has faults. With
-    ``helping`` an engine other than the embedded one is offered tools, and a turn goes on with what
-    they bring.
-    """
+    ``helping`` an engine other than the embedded one is offered tools."""
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class Session(Visible):
         self._chain = Chain()
         self._exchange: Exchange | None = None
         self._unsent = False
-        self._resent = False
+        self._resent = 0
         self._running = False
         self._age = Flight(turn=0)
 
@@ -112,7 +118,7 @@ class Session(Visible):
         self._past = self.turns
         turn = begin(len(self._past) + 1, asked, places(targets), only_read(blocks))
         self._turn = turn
-        self._unsent, self._resent = True, False
+        self._unsent, self._resent = True, 0
         self._wake()
         return turn
 
@@ -199,8 +205,8 @@ class Session(Visible):
                 self._unreachable(message)
             case Received(event=event, at=at):
                 await self._received(event, at)
-            case Lost(reason=reason):
-                self._lost(reason)
+            case Lost():
+                self._lost(message)
             case Late(flight=flight) if flight is self._age:
                 await self._renew()
             case Late(flight=flight) if flight.dropped and flight in self._flights:
@@ -223,7 +229,7 @@ class Session(Visible):
             self._unsent = False
             flight = Flight(self._turn.number, self._exchange)
             self._flights.add(flight)
-            if self._turn.round > 1:
+            if self._turn.round > 1 or self._turn.uses:
                 self.meter.resumed()
             elif not self._resent:
                 self.meter.sent(self._clock.now())
@@ -257,13 +263,16 @@ class Session(Visible):
         if message.final and self._turn is not None:
             self._show(failed(self._turn, message.error))
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, lost: Lost) -> None:
         flights, self._flights = self._flights, Flights()
         count = self.link.reconnects + 1
-        self._set_link(state="reconnecting", reconnects=count, error=reason)
+        self._set_link(state="reconnecting", reconnects=count, error=lost.reason)
         for flight in flights:
-            if flight.heard or not self._again(flight):
-                self._fail(flight, f"the link was lost: {reason}")
+            if (lost.faulty and flight.heard) or not self._again(flight, RESENDS):
+                self._fail(flight, f"the link was lost: {lost.reason}")
+            elif flight.heard and self._turn is not None:
+                self._turn = resumed(self._turn, "the link was cut; asked again")
+                self.edits.again()
 
     async def _received(self, event: ServerEvent, at: float) -> None:
         flight = self._flights.receive(event)
@@ -291,11 +300,11 @@ class Session(Visible):
                 return True
         return False
 
-    def _again(self, flight: Flight) -> bool:
-        """Send the question of ``flight`` once more, if it is still wanted and was not yet."""
-        if self._resent or not self._shown(flight):
+    def _again(self, flight: Flight, most: int = 1) -> bool:
+        """Send the question of ``flight`` once more, if it is still wanted."""
+        if self._resent >= most or not self._shown(flight):
             return False
-        self._unsent = self._resent = True
+        self._unsent, self._resent = True, self._resent + 1
         return True
 
     def _landed(self, flight: Flight, event: ServerEvent) -> None:
@@ -321,14 +330,9 @@ class Session(Visible):
     def _going(self, turn: Turn) -> Turn:
         """``turn``, and if its response is complete but not its last one, at work."""
         peer = self.link.peer
-        if turn.phase != "completed" or peer is None or not self._conversation.able:
+        if peer is None or not self._conversation.able or self.edits.repeats(turn.patch):
             return turn
-        if not goes_on(turn, peer) or self.edits.repeats(turn.patch):
-            return turn
-        if turn.round < MAX_ROUNDS:
-            return replace(turn, phase="working")
-        error = f"the model asked for tools more than {MAX_ROUNDS - 1} times"
-        return failed(replace(turn, phase="working"), error)
+        return at_work(turn, peer)
 
     def _help(self, turn: Turn) -> None:
         """Do what the response asked for, and send what it brings."""
@@ -347,7 +351,7 @@ class Session(Visible):
     def _helped(self, told: Mapping[str, str]) -> None:
         if self._exchange is not None:
             self._exchange.answered(told)
-            self._unsent, self._resent = True, False
+            self._unsent, self._resent = True, 0
             self._wake()
 
     def _show(self, turn: Turn) -> None:
@@ -390,10 +394,6 @@ class Session(Visible):
         self._exchange.output = best.turn.output
         if best.edit is not None:
             self.edits.offer(best.edit, best.said or best.edit)
-
-    def _set_link(self, **changes: Any) -> None:
-        self.link = replace(self.link, **changes)
-        self._touch()
 
     def _wake(self) -> None:
         self._touch()

@@ -6,8 +6,9 @@
 
 The three right-hand phases are final: a final turn absorbs nothing more. A response that calls
 tools is not the end: ``continued`` makes the turn go on (``working``, then streaming again) with
-the response that follows their results. ``fold`` is pure, so a tape, a resumed session and a test
-all make the same turn from the same events.
+the response that follows their results. Nor is a cut of the link: ``resumed`` makes it wait for the
+same response again. ``fold`` is pure, so a tape, a resumed session and a test all make the same
+turn from the same events.
 
 Two kinds of output count: the text of messages, and the input of the first ``apply_patch`` call.
 Servers differ in what they send; text that came only whole (in ``output_item.done`` or in the final
@@ -130,6 +131,20 @@ def continued(turn: Turn) -> Turn:
         foreign=(),
         round=turn.round + 1,
         spent=turn.usage or turn.spent,
+    )
+
+
+def resumed(turn: Turn, why: str) -> Turn:
+    """The turn asks for its newest response again: what had come of it stays above a mark."""
+    return replace(
+        used(turn, why),
+        phase="waiting" if turn.round == 1 else "working",
+        patch="",
+        output=(),
+        held="",
+        patch_index=_NO_ITEM,
+        foreign=(),
+        usage=turn.spent,
     )
 
 

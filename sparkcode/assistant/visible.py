@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from sparkcode.assistant.edits import Edits, EditState
 from sparkcode.assistant.flight import Link
@@ -71,6 +73,10 @@ class Visible:
     def buffers(self) -> Mapping[str, Buffer]:
         """The open files, by path."""
         return self.edits.buffers
+
+    def _set_link(self, **changes: Any) -> None:
+        self.link = replace(self.link, **changes)
+        self._touch()
 
     async def changed(self, seen: int) -> int:
         """Wait until ``revision`` is not ``seen``; the new revision."""

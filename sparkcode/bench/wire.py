@@ -1,9 +1,9 @@
 """What the wire costs: one conversation over HTTP, and over a persistent WebSocket.
 
-Both drive the same server, a process of its own with an engine that does no work
-(:mod:`.wire_server`), and both keep one connection for the whole conversation. Over HTTP each turn
-sends all of it and is parsed anew; over the WebSocket each turn sends what is new and goes on from
-the response before it. Rounds of both alternate; of each figure the median of the rounds counts.
+Both drive the same server, a process of its own with an engine that does no work and needs no
+thread (:mod:`.wire_server`), and both keep one connection for the whole conversation. Over HTTP
+each turn sends all of it and is parsed anew; over the WebSocket each turn sends what is new and
+goes on from the response before it. Rounds of both alternate; of each figure the median counts.
 
 * **Round-trip overhead** is request to terminal event of an answer of one token: what a turn costs
   that nobody computes for.
@@ -26,6 +26,8 @@ from time import perf_counter, process_time
 from typing import Any, Final, cast
 from urllib.request import urlopen
 
+import msgspec
+
 from sparkcode.bench.wire_server import LONG_TOKENS, SHORT
 from sparkcode.errors import EngineUnreachableError
 from sparkcode.link.chain import Chain, output_items
@@ -37,6 +39,7 @@ from sparkcode.protocol.events import (
     Response,
     ResponseCompleted,
     ResponseCreate,
+    ResponseIncomplete,
     ServerEvent,
 )
 from sparkcode.protocol.machine import Machine
@@ -46,6 +49,10 @@ TURN_CHARACTERS: Final = 5_000
 """About 1,500 tokens a turn: 30,000 at the end."""
 LONG_EVERY: Final = 4
 """Of so many turns one has a long answer."""
+ENGINE_TURNS: Final = 5
+"""Of the embedded engine: about 8,000 tokens at the end, which take it a minute to read."""
+ANSWER_TOKENS: Final = 4
+"""Of an answer of the embedded engine."""
 INSTRUCTIONS: Final = "You are a coding assistant. " * 40
 
 
@@ -99,21 +106,62 @@ def _observe(timed: _Timed, event: ServerEvent, now: float) -> None:
     match event:
         case OutputTextDelta():
             timed.first = timed.first or now
-        case ResponseCompleted(response=response):
+        case ResponseCompleted(response=response) | ResponseIncomplete(response=response):
             timed.total, timed.response = now, response
         case _:
             pass
 
 
-async def bench_wire(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The report of ``bench wire``; ``say`` gets a line for each round."""
-    with _serving() as url:
+async def bench_wire(
+    rounds: int, say: Callable[[str], None], model: str | None = None
+) -> dict[str, Any]:
+    """The report of ``bench wire``; ``say`` gets a line for each round.
+
+    With ``model`` the time to first token of the embedded engine with that model is measured too.
+    """
+    with _serving([sys.executable, "-m", "sparkcode.bench.wire_server"]) as url:
         taken: dict[str, list[Figures]] = {"http": [], "websocket": []}
         for number in range(1, rounds + 1):
             taken["http"].append(await _over(connect_sse, url, incremental=False))
             taken["websocket"].append(await _over(connect_websocket, url, incremental=True))
             say(f"round {number} of {rounds}")
-    return report(taken["http"], taken["websocket"])
+    facts = report(taken["http"], taken["websocket"])
+    return facts if model is None else {**facts, "engine": await _with_engine(model, say)}
+
+
+async def _with_engine(model: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """TTFT of the embedded engine, seconds, over the start of the same conversation."""
+    command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--no-store"]
+    firsts: dict[str, float] = {}
+    with _serving([*command, "--exit-with-stdin", "--model", model]) as url:
+        for name, connect in (("http", connect_sse), ("websocket", connect_websocket)):
+            say(f"{model} over {name}")
+            transport, _ = await connect(Endpoint(url))
+            try:
+                way = _Way(transport, incremental=name == "websocket")
+                firsts[name] = await _first_tokens(way, name)
+            finally:
+                await transport.close()
+    reduction = 1 - firsts["websocket"] / firsts["http"]
+    return {
+        "model": model,
+        "http": {"ttft": firsts["http"]},
+        "websocket": {"ttft": firsts["websocket"]},
+        "reduction": {"ttft": reduction},
+    }
+
+
+async def _first_tokens(way: _Way, name: str) -> float:
+    """Mean time to first token of a conversation that no other shares its beginning with."""
+    history: list[dict[str, Any]] = []
+    firsts = []
+    for number in range(ENGINE_TURNS):
+        history.append(_user(number, SHORT))
+        request = _request(history, f"This goes over {name}. {INSTRUCTIONS}")
+        timed = await way.turn(msgspec.structs.replace(request, max_output_tokens=ANSWER_TOKENS))
+        firsts.append(timed.first)
+        history += output_items(timed.response)
+    return mean(firsts)
 
 
 async def _over(
@@ -149,9 +197,9 @@ async def _conversation(way: _Way, cpu: Callable[[], float]) -> Figures:
     return Figures(mean(totals), mean(tokens), mean(firsts), sent, received)
 
 
-def _request(history: list[dict[str, Any]]) -> ResponseCreate:
+def _request(history: list[dict[str, Any]], instructions: str = INSTRUCTIONS) -> ResponseCreate:
     return ResponseCreate(
-        model="spark", instructions=INSTRUCTIONS, input=list(history), store=False, stream=True
+        model="spark", instructions=instructions, input=list(history), store=False, stream=True
     )
 
 
@@ -181,9 +229,8 @@ def report(http: list[Figures], websocket: list[Figures]) -> dict[str, Any]:
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
-    """The URL of the server."""
-    command = [sys.executable, "-m", "sparkcode.bench.wire_server"]
+def _serving(command: list[str]) -> Iterator[str]:
+    """The URL of the server that ``command`` runs."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
@@ -209,6 +256,6 @@ def _processor_time(url: str) -> Callable[[], float]:
     return read
 
 
-def run(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+def run(rounds: int, say: Callable[[str], None], model: str | None = None) -> dict[str, Any]:
     """:func:`bench_wire` on a loop of its own."""
-    return asyncio.run(bench_wire(rounds, say))
+    return asyncio.run(bench_wire(rounds, say, model))

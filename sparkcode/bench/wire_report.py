@@ -23,3 +23,7 @@ def table(facts: dict[str, Any]) -> Iterator[str]:
         before, after = facts["http"][name] * scale, facts["websocket"][name] * scale
         less = f"{100 * facts['reduction'][name]:.0f} %"
         yield f"{label:<20}{before:>10.2f}{after:>12.2f}{less:>8}"
+    if engine := facts.get("engine"):
+        before, after = engine["http"]["ttft"] * 1e3, engine["websocket"]["ttft"] * 1e3
+        less = f"{100 * engine['reduction']['ttft']:.0f} %"
+        yield f"to first token of {engine['model']}, ms: {before:.0f}, {after:.0f}, {less}"

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from sparkcode.clock import LoopClock
 from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
 from sparkcode.server.app import create_app
 from sparkcode.server.auth import Gate
-from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread
+from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub
 from sparkcode.server.listener import Listener, base_url, bind, start_listening
 from sparkcode.server.service import Service
 
@@ -37,16 +37,16 @@ class Metronome:
     def info(self) -> EngineInfo:
         return EngineInfo("scripted", "metronome", 131_072)
 
-    def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Step, None]:
         count = 1 if request.last_user_text.endswith(SHORT) else LONG_TOKENS
         for number in range(count):
             if number:
-                time.sleep(STEP_SECONDS)
+                await asyncio.sleep(STEP_SECONDS)
             yield Step(sim_time=number * STEP_SECONDS, text=" word", tokens=1)
         end = count * STEP_SECONDS
         yield Step(sim_time=end, finish_reason="stop", usage=TokenUsage(1, 0, count))
 
-    def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
+    async def warm(self, request: GenerateRequest) -> AsyncGenerator[Step, None]:
         yield Step(sim_time=0.0, finish_reason="stop", usage=TokenUsage())
 
 
@@ -55,8 +55,7 @@ async def serve() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     with bind("127.0.0.1", 0) as bound:
         start_listening(bound)
-        worker = WorkerThread()
-        hub = Hub(Metronome(), pace="max", clock=LoopClock(), run_step=worker)
+        hub = Hub(Metronome(), pace="max", clock=LoopClock(), run_step=None)
         url = base_url(bound)
         listener = Listener(
             create_app(Service(hub, time.time), Gate("")),
@@ -71,10 +70,7 @@ async def serve() -> None:
             loop.call_soon_threadsafe(listener.stop)
 
         threading.Thread(target=wait, daemon=True).start()
-        try:
-            await listener.run_until_stopped()
-        finally:
-            worker.close()
+        await listener.run_until_stopped()
 
 
 if __name__ == "__main__":

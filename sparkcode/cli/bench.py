@@ -88,8 +88,9 @@ def engine(
     show_default=True,
     help="Conversations each way; the median counts.",
 )
+@click.option("--model", metavar="NAME|PATH", help="Also time the embedded engine's first token.")
 @json_option
-def wire(*, rounds: int, as_json: bool) -> int:
+def wire(*, rounds: int, model: str | None, as_json: bool) -> int:
     """What a turn costs besides the engine: HTTP, and one persistent WebSocket.
 
     \b
@@ -100,7 +101,7 @@ def wire(*, rounds: int, as_json: bool) -> int:
     from sparkcode.bench.wire import run
     from sparkcode.bench.wire_report import table
 
-    facts = run(rounds, say)
+    facts = run(rounds, say, model)
     if as_json:
         click.echo(json.dumps(facts))
     else:

@@ -158,7 +158,7 @@ async def _run(
     shelf: Shelf | None,
 ) -> list[int]:
     from sparkcode.server.app import create_app
-    from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread
+    from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread, run_inline
     from sparkcode.server.listener import Listener, base_url, stop_on_signals
     from sparkcode.server.service import Service
     from sparkcode.server.store import ResponseStore
@@ -178,7 +178,9 @@ async def _run(
     try:
         if upstream is not None:
             await _meet(upstream)
-        run_step = worker if upstream is None else None
+        # An engine that waits has steps of its own; one whose steps cost no time needs no thread.
+        computes = engine.info.engine == "spark"
+        run_step = None if upstream is not None else worker if computes else run_inline
         hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=run_step)
         service = Service(hub, time.time, responses=ResponseStore(keeper=shelf))
         app = create_app(service, gate)

@@ -163,6 +163,7 @@ class Endpoint:
         headers = {
             "User-Agent": f"sparkcode/{__version__}",
             "x-spark-timing": "true",
+            "x-spark-brief": "true",
             "x-responsesapi-include-timing-metrics": "true",
             **self.extra,
         }

@@ -28,11 +28,12 @@ Lane = str | None
 
 
 class Lanes:
-    """One end of a connection; ``role`` says which."""
+    """One end of a connection; ``role`` and ``brief`` as in :class:`Machine`."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, *, brief: bool = False) -> None:
         self.role: Role = role
-        self._machines: dict[Lane, Machine] = {None: Machine(role)}
+        self._brief = brief
+        self._machines: dict[Lane, Machine] = {None: Machine(role, brief=brief)}
 
     def __contains__(self, lane: Lane) -> bool:
         return lane in self._machines
@@ -44,7 +45,7 @@ class Lanes:
     def machine(self, lane: Lane) -> Machine:
         """The machine of ``lane``, which is opened where there is none."""
         if lane not in self._machines:
-            self._machines[lane] = Machine(self.role)
+            self._machines[lane] = Machine(self.role, brief=self._brief)
         return self._machines[lane]
 
     def send(self, event: Event, lane: Lane = None) -> str:

@@ -25,12 +25,14 @@ After a terminal event (completed, incomplete, failed, or an ``error`` frame) th
     custom_tool_call   the same with custom_tool_call_input.*
     reasoning          added -> output_item.done
 
-A server keeps exactly to these two. Real servers do not: some leave out ``created``,
+A server keeps exactly to these two. Other servers do not: some leave out ``created``,
 ``in_progress``, content parts, ``.done`` events, ids or indexes, and one of the most used clients
 is happy with an ``output_item.done`` and a ``completed``. So a *receiving client* also consults
 ``FORGIVEN`` and ``FORGIVEN_ITEM``. They forgive only what cannot corrupt a fold over the events.
 A delta for an item that was never added, a delta of the wrong kind, text after the item's text was
-declared final, and any event of a response that nobody asked for or that is over stay errors.
+declared final, and any event of a response that nobody asked for or that is over stay errors. A
+client may ask a server to be *brief*: then it leaves out ``in_progress`` where nothing waits,
+content parts, and the ``.done`` events inside an item, all of which ``output_item.done`` repeats.
 
 Events whose type is unknown pass in any phase and change nothing, with two exceptions. From a
 client such a frame takes a place in the queue, as a malformed one does, because it will be

@@ -80,14 +80,16 @@ class _Item:
 
 
 class Machine:
-    """One end of a connection; ``role`` says which.
+    """One end of a connection; ``role`` says which. A ``brief`` server may leave out what its
+    client, which has asked for that, would be forgiving about.
 
     ``send`` raises LocalProtocolError and ``receive`` RemoteProtocolError, both without effect on
     the state; only a malformed frame from a client takes its place in a server's queue.
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, *, brief: bool = False) -> None:
         self.role: Role = role
+        self._brief = brief
         self._phase: Phase = "idle"
         self._requests: deque[_Request] = deque()
         self._response_id = ""
@@ -224,7 +226,7 @@ class Machine:
     def _following(self, event: ToldEvent, *, forgiving: bool) -> Phase:
         kind = type(event)
         following = LIFE[self._phase].get(kind)
-        if following is None and forgiving:
+        if following is None and (forgiving or self._brief):
             following = FORGIVEN[self._phase].get(kind)
         if following is None:
             raise LocalProtocolError(f"{_name(event)} is not legal in state {self._phase!r}")
@@ -313,7 +315,7 @@ class Machine:
     def _step(self, item: _Item, event: InsideEvent | OutputItemDone, *, forgiving: bool) -> Stage:
         kind = type(event)
         following = ITEM[item.kind].get(item.stage, {}).get(kind)
-        if following is None and forgiving:
+        if following is None and (forgiving or self._brief):
             following = FORGIVEN_ITEM.get(item.kind, {}).get(item.stage, {}).get(kind)
         if following is None:
             what = _tag(item.kind)

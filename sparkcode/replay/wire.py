@@ -21,7 +21,7 @@ from sparkcode.server.service import Service
 from sparkcode.wafer.pacer import PaceMode
 
 URL: Final = "memory:"
-_WISHES: Final = Wishes(timing=True, metrics=True, lean=True)
+_WISHES: Final = Wishes(timing=True, metrics=True, lean=True, brief=True)
 """What our own client asks for on a socket."""
 
 

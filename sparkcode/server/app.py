@@ -16,7 +16,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -28,7 +28,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from sparkcode import __version__
 from sparkcode.errors import EngineUnreachableError, RemoteProtocolError
@@ -73,7 +74,7 @@ def create_app(service: Service, gate: Gate) -> Starlette:
             Route("/v1/responses/compact", routes.compact, methods=["POST"]),
             Route("/v1/responses/{response_id}", routes.stored, methods=["GET"]),
             Route("/v1/responses/{response_id}", routes.delete, methods=["DELETE"]),
-            WebSocketRoute("/v1/responses", routes.connect),
+            WebSocketRoute("/v1/responses", _Connect(routes)),
         ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
@@ -167,7 +168,8 @@ class _Routes:
             return EventStream(turn, self.service.headers)
         return self._json(msgspec.json.encode(await collect(turn, request.receive)))
 
-    async def connect(self, websocket: WebSocket) -> None:
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
         if refusal := self.gate.refusal(websocket.headers):
             await websocket.send_denial_response(_error(*refusal))
             return
@@ -175,7 +177,7 @@ class _Routes:
         await websocket.accept(headers=headers)
         self.service.connections_total += 1
         wishes = Wishes.of(websocket.headers)
-        await serve_connection(self.service, _SocketEnd(websocket), wishes)
+        await serve_connection(self.service, _SocketEnd(receive, send), wishes)
 
     def _refused(self, request: Request) -> Response | None:
         refusal = self.gate.refusal(request.headers)
@@ -186,26 +188,40 @@ class _Routes:
 
 
 @dataclass(frozen=True, slots=True)
-class _SocketEnd:
-    """A WebSocket as a :class:`Transport`."""
+class _Connect:
+    """The WebSocket route as an application of its own: the framework's wrapper of a socket costs
+    more than a frame.
+    """
 
-    socket: WebSocket
+    routes: _Routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.routes.connect(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _SocketEnd:
+    """An accepted WebSocket as a :class:`Transport`."""
+
+    _receive: Receive
+    _send: Send
 
     async def send(self, text: str) -> None:
         try:
-            await self.socket.send_text(text)
-        except (WebSocketDisconnect, RuntimeError) as error:
-            # Sending after the close was seen is a RuntimeError of the framework.
+            await self._send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError) as error:
+            # Sending after the close was seen is a RuntimeError of the server.
             raise EngineUnreachableError("the client is gone") from error
 
     async def frames(self) -> AsyncIterator[str]:
-        while (message := await self.socket.receive())["type"] == "websocket.receive":
+        while (message := await self._receive())["type"] == "websocket.receive":
             text = message.get("text")
             # A binary frame is no request: the empty text is answered as bad JSON.
             yield text if isinstance(text, str) else ""
 
     async def close(self) -> None:
-        await self.socket.close()
+        with suppress(OSError, RuntimeError):
+            await self._send({"type": "websocket.close", "code": 1000})
 
 
 async def _body(request: Request) -> bytes:

@@ -93,7 +93,7 @@ class Connection:
         self._end = end
         self._wishes = wishes
         self._store = service.connection_store()
-        self._machines = Lanes("server")
+        self._machines = Lanes("server", brief=wishes.brief)
         self._lanes: dict[str | None, _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()

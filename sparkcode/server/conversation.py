@@ -60,6 +60,10 @@ _PASSED: Final = (
     "metadata",
 )
 """Settings that an engine which passes questions on has to pass on with them."""
+IGNORED: Final = "[{} ignored: this engine reads text only]"
+"""What a model, and through it the user, is told of a part that is no text."""
+
+_UNREAD: Final = {"input_image": "image", "input_file": "file", "input_audio": "audio"}
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
@@ -259,7 +263,7 @@ def _message(entry: Mapping[str, Any], where: str) -> Message:
 
 
 def _text(content: object, where: str) -> str:
-    """Text of a string or of a list of parts; parts that are no text (images, files) are left."""
+    """Text of a string or of a list of parts; in the place of an image or file it says so."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -270,8 +274,11 @@ def _text(content: object, where: str) -> str:
     for index, part in enumerate(content):
         if not isinstance(part, dict):
             raise _wrong_type("an object", part, f"{where}[{index}]")
-        if part.get("type") in _TEXT_PARTS:
+        kind = part.get("type")
+        if kind in _TEXT_PARTS:
             texts.append(_string(part, "text", f"{where}[{index}]"))
+        elif isinstance(kind, str) and kind in _UNREAD:
+            texts.append(IGNORED.format(_UNREAD[kind]))
     return "".join(texts)
 
 

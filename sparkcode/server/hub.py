@@ -49,11 +49,23 @@ class StepRunner(Protocol):
 
     def __call__(self, call: Callable[[], Any], /) -> Awaitable[Any]: ...
 
+    def post(self, call: Callable[[], None], /) -> object:
+        """Has the loop run ``call``; for use inside a call of the engine."""
+        ...
 
-async def run_inline(call: Callable[[], Any], /) -> Any:
-    """Runs the call on the loop: for engines that cost no time, and for virtual clocks."""
-    await asyncio.sleep(0)
-    return call()
+
+class _Inline:
+    """Runs calls on the loop: for engines that cost no time, and for virtual clocks."""
+
+    async def __call__(self, call: Callable[[], Any], /) -> Any:
+        await asyncio.sleep(0)
+        return call()
+
+    def post(self, call: Callable[[], None], /) -> None:
+        call()
+
+
+run_inline: Final[StepRunner] = _Inline()
 
 
 class WorkerThread:
@@ -61,9 +73,15 @@ class WorkerThread:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, call: Callable[[], Any], /) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        self._loop = asyncio.get_running_loop()
+        return await self._loop.run_in_executor(self._pool, call)
+
+    def post(self, call: Callable[[], None], /) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(call)
 
     def close(self) -> None:
         """Ends the thread after the call that it is in."""
@@ -94,20 +112,23 @@ class Run:
         self.finished = False
         self.error: EngineError | None = None
         self._room = asyncio.Event()
-        self._cancelled = asyncio.Event()
+        self._cancelled = False
+        self._hook: Callable[[], object] | None = None
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        return self._cancelled
 
-    async def wanted_no_more(self) -> None:
-        """Returns when the run is cancelled."""
-        await self._cancelled.wait()
+    def when_cancelled(self, call: Callable[[], object]) -> None:
+        """``call`` is called by :meth:`cancel`."""
+        self._hook = call
 
     def cancel(self) -> None:
         """No more steps are wanted; takes effect within one step."""
-        self._cancelled.set()
+        self._cancelled = True
         self._room.set()
+        if self._hook is not None and not self.finished:
+            self._hook()
 
     def notify(self) -> None:
         """Wakes the reader."""
@@ -168,7 +189,8 @@ class _Steps:
 def _pull_some(
     steps: Iterator[Step],
     run: Run,
-    post: Callable[[Step], object],
+    post: Callable[[Callable[[], None]], object],
+    deliver: Callable[[Step], None],
     *,
     limit: int,
     crowded: Callable[[], bool],
@@ -182,7 +204,7 @@ def _pull_some(
         step = next(steps, None)
         if step is None:
             return False
-        post(step)
+        post(partial(deliver, step))
         if not step.more and crowded():
             return True
     return True
@@ -265,11 +287,13 @@ class Hub:
     ) -> None:
         """The steps of an engine that computes."""
         steps = _Steps(make)
-        post = partial(asyncio.get_running_loop().call_soon_threadsafe, partial(self._post, run))
+        deliver = partial(self._post, run)
         try:
             more = True
             while more and not run.cancelled:
-                pull = partial(_pull_some, steps, run, post, crowded=self._crowded)
+                pull = partial(
+                    _pull_some, steps, run, run_step.post, deliver, crowded=self._crowded
+                )
                 more = await run_step(partial(pull, limit=await run.room()))
                 # What was posted from this very thread arrives before the task goes on.
                 await asyncio.sleep(0)
@@ -280,19 +304,10 @@ class Hub:
 
     async def _follow(self, run: Run, make: Callable[[], AsyncGenerator[Step, None]]) -> None:
         """The steps of an engine that waits; it is cancelled in the middle of its waiting."""
-        following = asyncio.create_task(self._post_all(run, make()))
-        leaving = asyncio.create_task(run.wanted_no_more())
-        try:
-            await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            following.cancel()
-            await asyncio.wait({following})
-        if not following.cancelled():
-            following.result()
-
-    async def _post_all(self, run: Run, steps: AsyncGenerator[Step, None]) -> None:
-        async with aclosing(steps):
+        task = asyncio.current_task()
+        assert task is not None
+        run.when_cancelled(task.cancel)
+        async with aclosing(make()) as steps:
             async for step in steps:
                 self._post(run, step)
                 await run.room()
@@ -303,7 +318,7 @@ class Hub:
     def _done(self, task: asyncio.Task[None]) -> None:
         run = self._tasks.pop(task)
         failure = None if task.cancelled() else task.exception()
-        if failure is None and not task.cancelled():
+        if failure is None and (run.cancelled or not task.cancelled()):
             run.end(None)
             return
         if isinstance(failure, EngineError):

@@ -87,6 +87,8 @@ class Wishes:
     """The engine's figures before the terminal event."""
     lean: bool = False
     """No echo of tools and instructions: for clients that are known not to read it."""
+    brief: bool = False
+    """No event that only repeats what others say."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Wishes:
@@ -94,7 +96,8 @@ class Wishes:
         timing = headers.get("x-spark-timing") == "true"
         codex = headers.get("originator", "").startswith("codex")
         metrics = headers.get("x-responsesapi-include-timing-metrics") == "true"
-        return cls(timing=timing, metrics=metrics, lean=timing or codex)
+        brief = headers.get("x-spark-brief") == "true"
+        return cls(timing=timing, metrics=metrics, lean=timing or codex, brief=brief)
 
 
 @dataclass(slots=True)
@@ -165,7 +168,8 @@ class Narrator:
         return self._response.id
 
     def started(self) -> list[ServerEvent]:
-        return [ResponseCreated(response=self._response), *self.keep_alive()]
+        created = ResponseCreated(response=self._response)
+        return [created] if self._wishes.brief else [created, *self.keep_alive()]
 
     def keep_alive(self) -> list[ServerEvent]:
         return [ResponseInProgress(response=self._response)]
@@ -241,7 +245,7 @@ class Narrator:
         events: list[ServerEvent] = [
             OutputItemAdded(output_index=opened.index, item=opened.item("in_progress"))
         ]
-        if channel.kind == "message":
+        if channel.kind == "message" and not self._wishes.brief:
             events.append(
                 ContentPartAdded(item_id=item_id, output_index=opened.index, part=OutputText())
             )
@@ -284,7 +288,7 @@ class Narrator:
         item = opened.item(status)
         self._output.append(item)
         done = OutputItemDone(output_index=opened.index, item=item)
-        return [*events, *_dones(opened), done]
+        return [*events, done] if self._wishes.brief else [*events, *_dones(opened), done]
 
 
 def _dones(opened: _Open) -> list[ServerEvent]:

@@ -79,13 +79,16 @@ class Responder:
 
         Closing the generator stops the engine within one step.
         """
-        yield self._narrator.started()
         try:
             run = self._run = self._hub.start(self._request, warm=self._warm)
         except EngineError as error:
+            yield self._narrator.started()
             yield self._end(self._failed(error))
             return
         try:
+            # The engine begins while the first frames are written.
+            await asyncio.sleep(0)
+            yield self._narrator.started()
             async with aclosing(self._follow(run)) as batches:
                 async for batch in batches:
                     yield batch
@@ -97,7 +100,7 @@ class Responder:
         release = _Release(run, self._hub, warm=self._warm)
         self._said_at = clock.now()
         # One alarm for the whole response: a timer for each delta would cost more than the delta.
-        alarm = asyncio.create_task(self._alarm(run))
+        alarm: asyncio.Task[None] | None = None
         try:
             events: list[ServerEvent] = []
             while not self._interrupted:
@@ -113,11 +116,13 @@ class Responder:
                     self._said_at = now
                     yield events
                 elif not steps:
+                    alarm = alarm or asyncio.create_task(self._alarm(run))
                     await _wait(clock, run.changed, release.next_at)
             else:
                 events = []
         finally:
-            alarm.cancel()
+            if alarm is not None:
+                alarm.cancel()
         yield [*events, *self._end(self._last_words(run, release), release.figures(clock.now()))]
 
     def _told(self, steps: list[Step], now: float) -> list[ServerEvent]:

@@ -32,6 +32,8 @@ class Turn:
     """The conversation up to the request, the request's own items included."""
     responder: Responder
     store: ConnectionStore
+    brief: bool = False
+    """Whether the client wants no event that only repeats others."""
 
     def settle(self) -> None:
         """To be called when the response is over: remembers it, or forgets what it went on from."""
@@ -131,7 +133,7 @@ class Service:
             metrics=wishes.metrics,
             wall_time=self.wall_time,
         )
-        return Turn(create, history, responder, store)
+        return Turn(create, history, responder, store, wishes.brief)
 
 
 def _latin(text: str) -> str:

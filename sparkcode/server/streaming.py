@@ -85,7 +85,7 @@ class EventStream:
         }
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
-        machine = Machine("server")
+        machine = Machine("server", brief=self._turn.brief)
         machine.receive(encode(self._turn.create))
         async with aclosing(_batches(self._turn)) as batches:
             async for batch in batches:

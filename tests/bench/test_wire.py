@@ -27,6 +27,24 @@ def test_the_report_has_medians_and_what_is_saved() -> None:
     assert len(rows) == 7
 
 
+@pytest.mark.weights
+def test_the_embedded_engine_is_timed_where_a_model_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "TURNS", 1)
+    monkeypatch.setattr(wire, "LONG_EVERY", 9)
+    monkeypatch.setattr(wire, "_conversation", lambda *_: _made(SLOW))
+    monkeypatch.setattr(wire, "ENGINE_TURNS", 1)
+    monkeypatch.setattr(wire, "TURN_CHARACTERS", 100)
+    status, stdout, _ = invoke(bench, ["wire", "--rounds", "1", "--model", "qwen2.5-coder-0.5b"])
+    assert status == 0
+    assert "to first token of qwen2.5-coder-0.5b, ms: " in stdout
+
+
+async def _made(figures: Figures) -> Figures:
+    return figures
+
+
 def test_both_ways_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "TURNS", 4)
     monkeypatch.setattr(wire, "LONG_EVERY", 2)

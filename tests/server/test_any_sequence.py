@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -181,11 +182,11 @@ def picture(machine: Machine) -> tuple[Any, ...]:
     return machine.state, machine.queued, machine.response_id, machine.open_items
 
 
-def walked(actions: list[Any]) -> None:
+def walked(actions: list[Any], wishes: Wishes) -> None:
     async def main() -> None:
         ours, theirs = memory_pair()
         service = make_service(StepEngine(steps, concurrent=4))
-        walk = Walk(Connection(service, theirs, Wishes()), ours)
+        walk = Walk(Connection(service, theirs, wishes), ours)
         serving = asyncio.create_task(walk.connection.run())
         reading = asyncio.create_task(walk.read())
         for action in actions:
@@ -211,12 +212,15 @@ def walked(actions: list[Any]) -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(ACTIONS, max_size=25))
-def test_any_sequence_of_frames_leaves_both_ends_in_agreement(actions: list[Any]) -> None:
-    walked(actions)
+@given(st.lists(ACTIONS, max_size=25), st.builds(Wishes, *[st.booleans()] * 4))
+def test_any_sequence_of_frames_leaves_both_ends_in_agreement(
+    actions: list[Any], wishes: Wishes
+) -> None:
+    walked(actions, wishes)
 
 
-def test_what_the_walk_reaches() -> None:
+@pytest.mark.parametrize("brief", [False, True])
+def test_what_the_walk_reaches(brief: bool) -> None:
     """That the walk above is no walk in place: by hand through its deepest states."""
     walked(
         [
@@ -231,5 +235,6 @@ def test_what_the_walk_reaches() -> None:
             Wait(3.0),
             Ask("quick", "a", previous="resp_none"),
             Add(0, "slow"),
-        ]
+        ],
+        Wishes(brief=brief),
     )

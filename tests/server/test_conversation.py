@@ -56,7 +56,8 @@ def test_names_of_other_models(name: str) -> None:
 def test_messages_in_every_form_that_clients_use() -> None:
     assert items(
         {"type": "message", "role": "developer", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image"}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": ["odd"]}]},
+        {"role": "user", "content": [{"type": "input_image"}, {"type": "text", "text": " What?"}]},
         {
             "type": "message",
             "role": "assistant",
@@ -68,6 +69,7 @@ def test_messages_in_every_form_that_clients_use() -> None:
     ) == (
         Message("system", "Be brief."),
         Message("user", "a"),
+        Message("user", "[image ignored: this engine reads text only] What?"),
         Message("assistant", "b"),
         Message("user", ""),
     )

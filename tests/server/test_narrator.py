@@ -24,9 +24,9 @@ def narrator(wishes: Wishes = NOTHING, **fields: object) -> Narrator:
     return Narrator(create, model="m", ids=counting_ids(), created_at=7, wishes=wishes)
 
 
-def legal(events: list[ServerEvent]) -> list[str]:
+def legal(events: list[ServerEvent], *, brief: bool = False) -> list[str]:
     """Names of ``events``, which a server may send in this order."""
-    machine = Machine("server")
+    machine = Machine("server", brief=brief)
     machine.receive(encode(ResponseCreate(input="x")))
     for event in events:
         machine.send(event)
@@ -70,6 +70,21 @@ def test_a_lean_response_echoes_neither_tools_nor_instructions() -> None:
     (created, _) = narrator(Wishes(lean=True), tools=[TOOL], instructions="Be brief.").started()
     assert isinstance(created, ResponseCreated)
     assert (created.response.tools, created.response.instructions) == ([], None)
+
+
+def test_a_brief_response_says_nothing_twice() -> None:
+    assert Wishes.of({"x-spark-brief": "true"}) == Wishes(brief=True)
+    told = narrator(Wishes(brief=True))
+    call = Channel("function_call", "look", 1)
+    steps = [Step(0.1, "a", 1), Step(0.2, "{}", 1, call)]
+    events = [*told.started(), *told.frame(steps, 0.0), *told.completed(9)]
+    assert legal(events, brief=True) == [
+        "created",
+        *("output_item.added", "output_text.delta", "output_item.done"),
+        *("output_item.added", "function_call_arguments.delta", "output_item.done"),
+        "completed",
+    ]
+    assert tags(told.keep_alive()) == ["in_progress"]
 
 
 def test_an_answer_without_text_has_no_item() -> None:
