@@ -46,6 +46,9 @@ from sparkcode.errors import EngineError, ScriptError
 CONTEXT_LENGTH_TOKENS = 131_072
 """What the model it plays has."""
 
+CONCURRENT = 256
+"""Answers at once: they cost no time, and each is told at its own pace."""
+
 COUNTED = 64
 """Characters of the longest text whose tokens are counted."""
 CHARACTERS = 4
@@ -135,9 +138,12 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("scripted", "scripted", CONTEXT_LENGTH_TOKENS, "scripted")
+        return EngineInfo(
+            "scripted", "scripted", CONTEXT_LENGTH_TOKENS, "scripted", concurrent=CONCURRENT
+        )
 
     def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
+        prompt = _input_tokens(request)
         rule = self._rule(request)
         channel, text = _answer(rule)
         tokens = pieces(text)
@@ -146,10 +152,10 @@ class ScriptedEngine:
         sim_time = rule.ttft
         for position, piece in enumerate(shown):
             sim_time = rule.ttft + position / rule.tokens_per_second
-            yield Step(sim_time=sim_time, text=piece, tokens=1, channel=channel)
+            yield Step(sim_time=sim_time, text=piece, tokens=1, channel=channel, more=True)
         if rule.error is not None:
             raise _failure(rule.error)
-        usage = TokenUsage(_input_tokens(request), 0, len(shown))
+        usage = TokenUsage(prompt, 0, len(shown))
         reason: FinishReason = "length" if len(shown) < len(tokens) else "stop"
         yield Step(sim_time=sim_time, channel=channel, finish_reason=reason, usage=usage)
 
@@ -199,7 +205,7 @@ def _failure(error: str | ScriptedError) -> EngineError:
 
 
 def _input_tokens(request: GenerateRequest) -> int:
-    """About as many tokens as a prompt has; exact where it is short.
+    """About as many tokens as a prompt has; exact where it is short. EngineError for too many.
 
     A conversation is counted whole in every turn, and this engine takes no time of its own.
     """
@@ -207,6 +213,11 @@ def _input_tokens(request: GenerateRequest) -> int:
     for item in request.items:
         text = item.output if isinstance(item, ToolOutput) else _said(item)
         tokens += len(pieces(text)) if len(text) <= COUNTED else len(text) // CHARACTERS
+    if tokens >= CONTEXT_LENGTH_TOKENS:
+        raise EngineError(
+            f"the prompt has {tokens} tokens; scripted holds {CONTEXT_LENGTH_TOKENS}",
+            "context_length_exceeded",
+        )
     return tokens
 
 

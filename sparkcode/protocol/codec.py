@@ -9,6 +9,8 @@ import msgspec
 from sparkcode.errors import RemoteProtocolError
 from sparkcode.protocol.events import (
     ClientEvent,
+    ErrorBody,
+    ErrorEvent,
     KnownClientEvent,
     KnownServerEvent,
     OutputItem,
@@ -43,7 +45,11 @@ def decode_server_event(text: str | bytes) -> ServerEvent:
     absent, and what a response object holds of a kind unknown here is left out of it.
     """
     event = _decode(_SERVER, text)
-    return _salvage(event) if isinstance(event, UnknownEvent) else event
+    if isinstance(event, UnknownEvent):
+        return _salvage(event)
+    if isinstance(event, ErrorEvent) and event.error == ErrorBody():
+        return _flat_error(event, _object(text))
+    return event
 
 
 def decode_client_event(text: str | bytes) -> ClientEvent:
@@ -65,6 +71,12 @@ def decode_create_body(body: bytes) -> ResponseCreate:
         return msgspec.convert(raw, ResponseCreate)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError(f"request body: {error}") from error
+
+
+def _flat_error(event: ErrorEvent, raw: dict[str, Any]) -> ErrorEvent:
+    """The form that server-sent events give an error: its fields beside ``type``."""
+    known = {key: raw[key] for key in ("message", "code", "param") if isinstance(raw.get(key), str)}
+    return msgspec.structs.replace(event, error=ErrorBody(**known))
 
 
 def _salvage(event: UnknownEvent) -> ServerEvent:

@@ -53,6 +53,9 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest frame and largest body, as in the public service."""
 
 
+BINARY: Final = "<a binary frame; requests are text frames>"
+"""What a binary frame is taken for: no JSON, and so answered as bad JSON is."""
+
 _Answer = Callable[[ResponseCreate, Request], Awaitable[Response | EventStream]]
 
 
@@ -216,8 +219,7 @@ class _SocketEnd:
     async def frames(self) -> AsyncIterator[str]:
         while (message := await self._receive())["type"] == "websocket.receive":
             text = message.get("text")
-            # A binary frame is no request: the empty text is answered as bad JSON.
-            yield text if isinstance(text, str) else ""
+            yield text if isinstance(text, str) else BINARY
 
     async def close(self) -> None:
         with suppress(OSError, RuntimeError):

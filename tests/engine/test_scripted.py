@@ -17,7 +17,12 @@ from sparkcode.engine.base import (
     ToolCall,
     ToolOutput,
 )
-from sparkcode.engine.scripted import ScriptedEngine, parse_script, pieces
+from sparkcode.engine.scripted import (
+    CONTEXT_LENGTH_TOKENS,
+    ScriptedEngine,
+    parse_script,
+    pieces,
+)
 from sparkcode.errors import EngineError, ScriptError
 
 
@@ -171,3 +176,11 @@ def test_files(tmp_path: Path) -> None:
 def test_a_request_without_a_user_has_no_user_text() -> None:
     assert GenerateRequest((ToolOutput("1", "x"), Message("system", "s"))).last_user_text == ""
     assert GenerateRequest(()).last_user_text == ""
+
+
+@pytest.mark.parametrize("ask", [ScriptedEngine().generate, ScriptedEngine().warm])
+def test_a_prompt_that_is_too_long_is_refused_as_any_engine_would(ask: Any) -> None:
+    request = GenerateRequest((Message("user", "word " * CONTEXT_LENGTH_TOKENS),))
+    with pytest.raises(EngineError, match="tokens") as raised:
+        list(ask(request))
+    assert raised.value.code == "context_length_exceeded"

@@ -17,6 +17,8 @@ from sparkcode.protocol.codec import (
     encode,
 )
 from sparkcode.protocol.events import (
+    ErrorBody,
+    ErrorEvent,
     MessageItem,
     OutputText,
     OutputTextDelta,
@@ -169,3 +171,14 @@ def test_json_of_a_usual_depth_passes_however_many_brackets_it_has(text: str) ->
 def test_no_brackets_within_a_text_count_as_depth() -> None:
     event = OutputTextDelta(delta="[{" * 9999)
     assert decode_server_event(encode(event)) == event
+
+
+def test_an_error_whose_fields_stand_beside_its_type() -> None:
+    flat = '{"type":"error","sequence_number":3,"code":"odd","message":"It broke.","param":null}'
+    event = decode_server_event(flat)
+    assert isinstance(event, ErrorEvent)
+    assert (event.error.code, event.error.message, event.error.param) == ("odd", "It broke.", None)
+    assert event.sequence_number == 3
+    nothing = decode_server_event('{"type":"error"}')
+    assert isinstance(nothing, ErrorEvent)
+    assert nothing.error == ErrorBody()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from sparkcode.engine.base import Channel, GenerateRequest, Message, ToolOutput
+from sparkcode.engine.scripted import ScriptedEngine, parse_script
 from sparkcode.protocol.events import (
     OutputTextDelta,
     ResponseCompleted,
@@ -275,5 +277,21 @@ def test_bytes_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await client.until(ResponseCompleted)
             await client.until(ResponseCompleted)
             assert (await client.next()).error.code == "rate_limit_exceeded"
+
+    virtual(main)
+
+
+def test_scripted_answers_are_each_told_at_their_own_pace() -> None:
+    async def main() -> None:
+        rules = parse_script(['{"reply": "one two three four", "tokens_per_second": 1}'], "x")
+        async with Session(make_service(ScriptedEngine(rules))) as client:
+            began = asyncio.get_running_loop().time()
+            for lane in ("a", "b", "c", "d"):
+                await client.send(create("x", stream_id=lane))
+            for _ in range(4):
+                await client.until(ResponseCompleted)
+            took = asyncio.get_running_loop().time() - began
+            # One after another it would be four times as long.
+            assert took == pytest.approx(3.1, abs=0.1)
 
     virtual(main)
