@@ -21,7 +21,7 @@ from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
 from sparkcode.server.app import create_app
 from sparkcode.server.auth import Gate
 from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub
-from sparkcode.server.listener import Listener, base_url, bind, start_listening
+from sparkcode.server.listener import Listener, base_url, bind, run_server, start_listening
 from sparkcode.server.service import Service
 
 STEP_SECONDS: Final = 0.001
@@ -74,4 +74,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    run_server(serve())

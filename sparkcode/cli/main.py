@@ -20,6 +20,7 @@ COMMANDS = {
     "exec": ("sparkcode.cli.exec_", "exec_command", "One instruction, without the screen."),
     "complete": ("sparkcode.cli.complete", "complete", "Code at a cursor: FILE:LINE[:COL]."),
     "serve": ("sparkcode.cli.serve", "serve", "Serve an engine over the Responses API."),
+    "sim": ("sparkcode.cli.sim", "sim", "Simulate a model on a wafer or on GPUs."),
     "bench": ("sparkcode.cli.bench", "bench", "Measure speed here, beside llama.cpp."),
     "eval": ("sparkcode.cli.eval_", "evaluate", "Measure how good the answers are."),
     "models": ("sparkcode.cli.models", "models", "List, pull and verify weights."),

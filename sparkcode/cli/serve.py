@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -127,7 +126,7 @@ def store_path() -> Path:
 
 def _serve(config: Config, terms: Terms, script: Path | None) -> int:
     from sparkcode.server.auth import gate_for
-    from sparkcode.server.listener import bind, start_listening
+    from sparkcode.server.listener import bind, run_server, start_listening
     from sparkcode.server.shelf import Shelf
 
     gate = gate_for(terms.host, terms.api_key)
@@ -142,7 +141,7 @@ def _serve(config: Config, terms: Terms, script: Path | None) -> int:
         shelf = None if terms.store is None else Shelf(terms.store, time.time)
         try:
             paced = cast("PaceMode", pace)
-            came = asyncio.run(_run(engine, upstream, paced, gate, listening, shelf))
+            came = run_server(_run(engine, upstream, paced, gate, listening, shelf))
         finally:
             if shelf is not None:
                 shelf.close()

@@ -11,9 +11,9 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -22,6 +22,8 @@ from sparkcode.errors import SparkError
 from sparkcode.server.app import MAX_MESSAGE_BYTES
 from sparkcode.server.auth import is_loopback
 from sparkcode.server.patience import PatientProtocol
+
+Result = TypeVar("Result")
 
 GRACE_SECONDS: Final = 2
 """How long open connections may take to end after a stop."""
@@ -104,6 +106,15 @@ class Listener(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+
+def run_server(main: Coroutine[Any, Any, Result]) -> Result:
+    """Runs ``main`` on the quickest event loop there is."""
+    try:
+        from uvloop import run
+    except ImportError:
+        return asyncio.run(main)
+    return run(main)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ For clients that asked for simulated time an open item also gets deltas with emp
 from __future__ import annotations
 
 import itertools
-import uuid
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -68,7 +68,7 @@ _PREFIX: Final = {"message": "msg", "function_call": "fc", "custom_tool_call": "
 
 def random_id(prefix: str) -> str:
     """An id that nobody can guess."""
-    return f"{prefix}_{uuid.uuid4().hex}"
+    return f"{prefix}_{os.urandom(16).hex()}"
 
 
 def counting_ids() -> IdSource:

@@ -92,7 +92,7 @@ class Attempt:
             usable = again.usable
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            usable = await self._interrupted(answer)
+            usable = answer.final is not None or await self._interrupted(answer)
             raise
         finally:
             await (self.pool.give_back(self.link) if usable else self.link.close())

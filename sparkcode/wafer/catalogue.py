@@ -1,12 +1,14 @@
 """Where chips and models are found: the package's own data, a folder of the user's, or one file.
 
-Data files are small TOML documents named after what they describe. A user's file of the same name
+Data files are small TOML documents named after what they describe; a file that is given by its path
+may also be the JSON that others publish. A user's file of the same name
 hides the package's. Package data is read through ``importlib.resources``, so that a source tree, an
 installed wheel and a zipped one behave alike.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ Shelf = Literal["chips", "models"]
 MAX_FILE_BYTES: Final = 65_536
 """Longer than any honest data file; a guard against being pointed at something else."""
 
+JSON_SUFFIX: Final = ".json"
 _SUFFIX: Final = ".toml"
 
 
@@ -41,11 +44,12 @@ def names(shelf: Shelf, folder: Path | None = None) -> list[str]:
 
 
 def read(shelf: Shelf, name: str, folder: Path | None = None) -> DataFile:
-    """The file called ``name``, from ``folder`` before the package; or the path of a .toml file.
+    """The file called ``name``, from ``folder`` before the package; or the path of a .toml or
+    .json file.
 
     Raises ``UsageError`` if there is none, ``ConfigError`` if it cannot be parsed.
     """
-    if name.endswith(_SUFFIX):
+    if name.endswith((_SUFFIX, JSON_SUFFIX)):
         path = Path(name)
         if not path.exists():
             raise UsageError(f"no file {name!r}; give the path of a {shelf[:-1]} file that exists")
@@ -75,8 +79,11 @@ def _parse(entry: Traversable, *, where: str) -> DataFile:
             raw = stream.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
             raise ConfigError(f"{where}: longer than {MAX_FILE_BYTES} bytes; not a data file")
-        table = tomllib.loads(raw.decode())
+        table = json.loads(raw) if where.endswith(JSON_SUFFIX) else tomllib.loads(raw.decode())
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{where}: cannot be read as TOML: {reason}") from error
+        kind = "JSON" if where.endswith(JSON_SUFFIX) else "TOML"
+        raise ConfigError(f"{where}: cannot be read as {kind}: {reason}") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: holds no table of names and values")
     return DataFile(entry.name.removesuffix(_SUFFIX), where, table)

@@ -77,6 +77,10 @@ class GpuCost:
         """Seconds of a decode step by cause; they add up to ``decode_seconds``."""
         return self._parts(1, context)
 
+    def batch_breakdown(self, users: int, context: int) -> Mapping[str, float]:
+        """As ``breakdown`` for a step of ``users`` streams at once, each at ``context``."""
+        return self._parts(users, context, streams=users)
+
     def _pass_seconds(self, tokens: int, context: int) -> float:
         """Of one pass. Hiding launches never makes a longer pass faster than a short one."""
         few = self.chip.few_tokens
@@ -86,9 +90,9 @@ class GpuCost:
         parts["launches"] *= self.chip.hidden_overhead
         return max(sum(parts.values()), self._pass_seconds(few, context))
 
-    def _parts(self, tokens: int, context: int) -> Mapping[str, float]:
+    def _parts(self, tokens: int, context: int, streams: int = 1) -> Mapping[str, float]:
         weights = self._weight_seconds(tokens)
-        kv = self._kv_seconds(context)
+        kv = self._kv_seconds(context) * streams
         compute = self._compute_seconds(tokens, context)
         loss = self.chip.overlap_loss
         memory_share, compute_share = (1.0, loss) if weights + kv >= compute else (loss, 1.0)

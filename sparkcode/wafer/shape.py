@@ -5,7 +5,8 @@ Sizes are in elements and named as in the models' own config files: a layer has 
 ``moe_fraction`` of the layers has experts; ``window_layers`` of them attend to a sliding window.
 
 A shape is a data file, ``models/NAME.toml``: one ``source`` for the file, then plain numbers, whose
-units are those of the fields below.
+units are those of the fields below. A model's own ``config.json`` is read too
+(:mod:`sparkcode.wafer.hugging`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from sparkcode.errors import ConfigError
-from sparkcode.wafer.catalogue import DataFile, names, read
+from sparkcode.wafer.catalogue import JSON_SUFFIX, DataFile, names, read
+from sparkcode.wafer.hugging import shape_table
 from sparkcode.wafer.quantity import Quantity, check_keys, quantities
 
 DEFAULT_SHAPE: Final = "gpt-oss-120b"
@@ -151,12 +153,16 @@ def shape_names(folder: Path | None = None) -> list[str]:
 
 
 def load_shape(name: str, folder: Path | None = None) -> ModelShape:
-    """The shape called ``name``, or described by the .toml file at that path.
+    """The shape called ``name``, or described by the .toml file at that path, or by the
+    ``config.json`` that was published with a model's weights.
 
     Raises ``UsageError`` for an unknown name, listing those that exist, and ``ConfigError`` for a
     file with an unknown or missing key, or values that are impossible or contradict each other.
     """
     data = read("models", name, folder)
+    if name.endswith(JSON_SUFFIX):
+        table = shape_table(data.table, name)
+        data = DataFile(Path(name).resolve().parent.name or name, data.where, table)
     numbers = quantities(ModelShape)
     declared = {field.name: field for field in fields(ModelShape) if field.name != "name"}
     required = {key for key, field in declared.items() if field.default is MISSING} | {"source"}

@@ -381,6 +381,21 @@ def test_a_server_that_does_not_heed_an_interrupt_is_left() -> None:
     assert virtual(main) <= INTERRUPT_SECONDS + 0.1
 
 
+def test_leaving_with_the_last_step_keeps_any_link() -> None:
+    async def main() -> None:
+        dialer = MemoryDialer(Canned([response(1, "A"), response(2, "B")]))
+        engine = upstream(dialer)
+        steps = engine.generate(question("a"))
+        while (await anext(steps)).finish_reason is None:
+            pass
+        await steps.aclose()
+        assert await told(engine.generate(question("b"))) == "B"
+        assert dialer.dialed == 1
+        await engine.close()
+
+    virtual(main)
+
+
 def test_an_old_link_is_not_used() -> None:
     async def main() -> None:
         server = Canned([response(1, "A"), response(2, "C")])

@@ -1,0 +1,130 @@
+"""``sparkcode sim``: what a model would do on a chip that is not here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sparkcode.wafer.simulate import Simulation
+
+MAX_TOKENS = 10_000_000
+MAX_USERS = 1_000_000
+BAR = 32
+"""Columns of the longest bar."""
+
+
+@click.command("sim")
+@click.option("--model", metavar="NAME|FILE", help="Model shape.  [default: gpt-oss-120b]")
+@click.option("--chip", metavar="NAME|FILE", help="Chip.  [default: wse3]")
+@click.option(
+    "--context",
+    type=click.IntRange(1, MAX_TOKENS),
+    default=8192,
+    show_default=True,
+    metavar="TOKENS",
+    help="Of the prompt; none of it is cached.",
+)
+@click.option(
+    "--output",
+    type=click.IntRange(1, MAX_TOKENS),
+    default=213,
+    show_default=True,
+    metavar="TOKENS",
+    help="Of the answer; the default is a coding agent's median.",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(1, MAX_USERS),
+    default=1,
+    show_default=True,
+    help="Answered at once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def sim(
+    *, model: str | None, chip: str | None, context: int, output: int, users: int, as_json: bool
+) -> int:
+    """Simulate a model on a wafer or on GPUs: time to first token, rate, energy.
+
+    All figures are simulated, of the chip alone: no network, no queue. Chips and models are the
+    data files of the package (`wse3`, `h100`; `gpt-oss-120b`, `llama-3.1-8b` ...), TOML files of
+    your own in the same form, or for a model the config.json that its makers publish.
+    """
+    from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
+    from sparkcode.wafer.shape import DEFAULT_SHAPE, load_shape
+    from sparkcode.wafer.simulate import simulate
+
+    found = simulate(
+        load_chip(chip or DEFAULT_CHIP),
+        load_shape(model or DEFAULT_SHAPE),
+        prompt_tokens=context,
+        output_tokens=output,
+        users=users,
+    )
+    click.echo(json.dumps(facts(found)) if as_json else "\n".join(table(found)))
+    return 0
+
+
+def facts(found: Simulation) -> dict[str, Any]:
+    """Seconds, tokens a second, joules and tokens, under the names of the JSON contract."""
+    return {
+        "model": found.model,
+        "chip": found.chip,
+        "wafers": found.devices if found.region_side else 0,
+        "devices": found.devices,
+        "layers_per_device": found.layers_per_device,
+        "region_side": found.region_side,
+        "users": found.users,
+        "context": found.prompt_tokens,
+        "output": found.output_tokens,
+        "ttft": found.ttft,
+        "tpot": found.tpot,
+        "tokens_per_second": found.tokens_per_second,
+        "total_tokens_per_second": found.total_tokens_per_second,
+        "answer_seconds": found.answer_seconds,
+        "joules_per_token": found.joules_per_token,
+        "max_context": found.max_context,
+        "knee": found.knee,
+        "breakdown": dict(found.breakdown),
+    }
+
+
+def table(found: Simulation) -> Iterator[str]:
+    """For people: the figures, and a bar for each cause of a token's time."""
+    yield f"{found.model} on {found.chip}, simulated: {_laid_out(found)}"
+    prompt = f"prompt of {found.prompt_tokens:,} tokens"
+    yield f"{'to first token':<22}{_time(found.ttft):>11}   {prompt}"
+    rate = f"{found.tokens_per_second:,.0f} tok/s for each user"
+    yield f"{'each further token':<22}{_time(found.tpot):>11}   {rate}"
+    whole = f"{found.output_tokens:,} tokens"
+    yield f"{'whole answer':<22}{_time(found.answer_seconds):>11}   {whole}"
+    yield f"{'energy a token':<22}{found.joules_per_token:>9.2f} J   rated power, all devices"
+    total = f"{found.total_tokens_per_second:,.0f} tok/s"
+    knee = f", nobody waits up to {found.knee:,.0f}" if found.region_side else ""
+    yield f"{'users':<22}{found.users:>11,}   {total} together{knee}"
+    yield f"{'longest context':<22}{found.max_context:>11,}   tokens for each user"
+    yield ""
+    longest = max(found.breakdown.values())
+    for cause, seconds in found.breakdown.items():
+        bar = "█" * round(BAR * seconds / longest)
+        share = f"{100 * seconds / found.tpot:.0f} %"
+        yield f"  {cause.replace('_', ' '):<14}{_time(seconds):>11} {share:>5}  {bar}".rstrip()
+
+
+def _laid_out(found: Simulation) -> str:
+    if not found.region_side:
+        return f"{found.devices} GPU{'s' * (found.devices > 1)}"
+    wafers = f"{found.devices} wafer{'s' * (found.devices > 1)}"
+    side = found.region_side
+    return (
+        f"{wafers}, up to {found.layers_per_device} layers on each, {side} x {side} cores a layer"
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from sparkcode.errors import UsageError
+from sparkcode.wafer.chip import load_chip
+from sparkcode.wafer.profile import load_profile
+from sparkcode.wafer.shape import load_shape
+from sparkcode.wafer.simulate import Simulation, simulate
+
+CHIPS = ("wse3", "h100")
+MODELS = ("gpt-oss-120b", "llama-3.1-8b", "llama-3.1-70b", "qwen2.5-coder-0.5b")
+
+
+def simulated(
+    chip: str = "wse3", model: str = "gpt-oss-120b", prompt: int = 8192, users: int = 1
+) -> Simulation:
+    return simulate(
+        load_chip(chip), load_shape(model), prompt_tokens=prompt, output_tokens=100, users=users
+    )
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("users", [1, 4, 64])
+def test_the_causes_add_up(chip: str, model: str, users: int) -> None:
+    if (chip, model, users) == ("h100", "llama-3.1-70b", 64):
+        return
+    found = simulated(chip, model, 1000, users)
+    assert sum(found.breakdown.values()) == pytest.approx(found.tpot)
+    assert all(seconds > 0 for seconds in found.breakdown.values() if seconds)
+    assert found.tokens_per_second == pytest.approx(1 / found.tpot)
+    assert found.total_tokens_per_second == pytest.approx(users / found.tpot)
+
+
+def test_one_user_sees_what_the_server_plays() -> None:
+    profile = load_profile("wse3", "gpt-oss-120b")
+    found = simulated(prompt=1000)
+    assert found.ttft == pytest.approx(profile.ttft_seconds(1000))
+    assert found.tokens_per_second == pytest.approx(profile.tokens_per_second(1050))
+    assert found.answer_seconds == pytest.approx(found.ttft + 99 * found.tpot)
+
+
+def test_up_to_the_knee_nobody_waits() -> None:
+    alone = simulated(prompt=1000)
+    assert alone.knee > 2
+    few = simulated(prompt=1000, users=2)
+    assert few.breakdown.keys() == alone.breakdown.keys()
+    crowd = simulated(prompt=1000, users=1000)
+    assert crowd.breakdown["waiting"] > 0
+    assert crowd.tpot > alone.tpot
+    # What all get together grows no further.
+    assert crowd.total_tokens_per_second == pytest.approx(
+        simulated(prompt=1000, users=2000).total_tokens_per_second, rel=0.05
+    )
+
+
+def test_users_share_the_weights_of_a_gpu() -> None:
+    alone, eight = (simulated("h100", "llama-3.1-8b", 1000, users) for users in (1, 8))
+    assert eight.breakdown["weights"] == pytest.approx(alone.breakdown["weights"])
+    assert eight.breakdown["kv"] == pytest.approx(8 * alone.breakdown["kv"])
+    assert alone.tpot < eight.tpot < 8 * alone.tpot
+    assert eight.joules_per_token < alone.joules_per_token
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_longer_prompt_takes_longer_to_read(chip: str) -> None:
+    found = [simulated(chip, "llama-3.1-8b", prompt) for prompt in (100, 1000, 8000, 64_000)]
+    for short, long in pairwise(found):
+        assert short.ttft < long.ttft
+
+
+def test_a_longer_context_slows_a_gpu() -> None:
+    # Wafers are added for it instead, and with them larger regions.
+    found = [simulated("h100", "llama-3.1-8b", prompt) for prompt in (100, 1000, 8000, 64_000)]
+    for short, long in pairwise(found):
+        assert short.tpot < long.tpot
+
+
+def test_more_than_the_model_holds_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than 'gpt-oss-120b' holds, 131072"):
+        simulated(prompt=131_072)
