@@ -22,7 +22,15 @@ from pathlib import Path
 
 from sparkcode.config import cache_root
 from sparkcode.engine.answer import Answer, Tools
-from sparkcode.engine.base import EngineInfo, GenerateRequest, Step, TokenUsage
+from sparkcode.engine.base import (
+    EngineInfo,
+    GenerateRequest,
+    Item,
+    Message,
+    Step,
+    TokenUsage,
+    ToolOutput,
+)
 from sparkcode.engine.chat import chat_prompt
 from sparkcode.engine.chatml import END, Control, Prompt, fence_for
 from sparkcode.engine.draft import Drafter
@@ -124,6 +132,7 @@ class SparkEngine:
         return EngineInfo("spark", self._name, length, self._profile.name, MAX_SEATS)
 
     def generate(self, request: GenerateRequest) -> Generator[Step, None, None]:
+        self._check_length(request)
         sampler = make_sampler(SamplingParams(request.temperature, request.top_p, request.seed))
         tasks = pieces_of(edit_tasks(request))
         if not tasks:
@@ -170,6 +179,7 @@ class SparkEngine:
 
     def warm(self, request: GenerateRequest) -> Generator[Step, None, None]:
         """Evaluate the constant head of edits when tools are offered, else the conversation."""
+        self._check_length(request)
         talk = chat_prompt(request.items, self._count)[:-2]
         prompt = edit_head(self._style) if request.tools else talk
         ids = self._encode(prompt)
@@ -231,12 +241,21 @@ class SparkEngine:
     def _limit(self, ids: list[int], request: GenerateRequest, default: int) -> int:
         room = self._model.config.context_length - len(ids)
         if room < 1:
-            raise EngineError(
-                f"the prompt has {len(ids)} tokens; {self._name} holds "
-                f"{self._model.config.context_length} with the answer",
-                "context_length_exceeded",
-            )
+            raise self._too_long(str(len(ids)))
         return min(room, max(1, request.max_output_tokens or default))
+
+    def _check_length(self, request: GenerateRequest) -> None:
+        """Refuses a prompt of many megabytes before others have to wait until it is counted."""
+        least = self._model.tokenizer.least_tokens(sum(map(_characters, request.items)))
+        if least > self._model.config.context_length:
+            raise self._too_long(f"at least {least}")
+
+    def _too_long(self, tokens: str) -> EngineError:
+        return EngineError(
+            f"the prompt has {tokens} tokens; {self._name} holds "
+            f"{self._model.config.context_length} with the answer",
+            "context_length_exceeded",
+        )
 
     def _encode(self, prompt: Prompt) -> list[int]:
         tokenizer, ids = self._model.tokenizer, []
@@ -274,3 +293,11 @@ class SparkEngine:
             yield Step(sim_time=sim_time, prefill_seconds=served.seconds)
             if done == len(new):
                 return prompt_seconds, served.rows
+
+
+def _characters(item: Item) -> int:
+    match item:
+        case Message(text=text) | ToolOutput(output=text):
+            return len(text)
+        case call:
+            return len(call.input)

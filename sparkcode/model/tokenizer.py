@@ -91,6 +91,7 @@ class Tokenizer:
         """Ids that end an answer."""
         self.bos_id: int | None = vocabulary.bos_id
         """The id that has to precede every prompt, or None."""
+        self._longest = max(map(len, self._pieces))
 
     @property
     def vocab_size(self) -> int:
@@ -109,6 +110,10 @@ class Tokenizer:
         """
         allowed = self._special.keys() if special else ()
         return self._encoding.encode(text, allowed_special=set(allowed), disallowed_special=())
+
+    def least_tokens(self, characters: int) -> int:
+        """How many tokens a text of so many characters has at least; costs nothing."""
+        return characters // self._longest
 
     def decode(self, ids: Iterable[int], *, special: bool = True) -> str:
         """Text of ``ids``; bytes that are no UTF-8 become U+FFFD.

@@ -72,7 +72,8 @@ def messages_of(items: Iterable[Item]) -> list[dict[str, Any]]:
                 _add_text(messages, "user" if late else role, text)
             case ToolCall():
                 if not messages or messages[-1]["role"] != "assistant":
-                    messages.append({"role": "assistant", "content": None})
+                    # Not null: some servers want a text of every message.
+                    messages.append({"role": "assistant", "content": ""})
                 messages[-1].setdefault("tool_calls", []).append(_call(item))
             case ToolOutput(call_id, output):
                 messages.append({"role": "tool", "tool_call_id": call_id, "content": output})

@@ -13,6 +13,7 @@ a call too.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -36,6 +37,7 @@ class _Written(msgspec.Struct):
     arguments: dict[str, object] | str = {}
 
 
+_SCANNER: Final = json.JSONDecoder()
 _DECODER: Final = msgspec.json.Decoder(_Written)
 
 
@@ -73,7 +75,7 @@ class SpokenCalls:
         """What is left. A last call may lack its closing mark."""
         held, self._held = self._held, ""
         if self._bare:
-            return [self._call(held, before="", after="")]
+            return self._leading(held)
         return [self._call(held, before=OPEN, after="") if self._inside else held]
 
     def _certain(self) -> str:
@@ -88,6 +90,23 @@ class SpokenCalls:
         cut = len(self._held) - kept
         text, self._held = self._held[:cut], self._held[cut:]
         return text
+
+    def _leading(self, text: str) -> list[str | ToolCall]:
+        """The calls that ``text`` begins with, and what follows them."""
+        calls: list[str | ToolCall] = []
+        rest = text
+        while True:
+            begun = rest.lstrip()
+            try:
+                _, end = _SCANNER.raw_decode(begun)
+            except (ValueError, RecursionError):
+                break
+            call = self._call(begun[:end], before="", after="")
+            if isinstance(call, str):
+                break
+            calls.append(call)
+            rest = begun[end:]
+        return calls if calls and not rest.strip() else [*calls, rest]
 
     def _call(self, inner: str, *, before: str, after: str = CLOSE) -> str | ToolCall:
         """The call in ``inner``, or the text that it is with what stood around it."""

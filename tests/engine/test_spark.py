@@ -174,6 +174,20 @@ def test_beyond_the_context_is_a_clear_error(spark: SparkEngine) -> None:
     assert caught.value.code == "context_length_exceeded"
 
 
+def test_a_prompt_of_many_megabytes_is_refused_without_being_counted(
+    spark: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> list[int]:
+        raise AssertionError("counted")
+
+    monkeypatch.setattr("sparkcode.model.tokenizer.Tokenizer.encode", never)
+    request = GenerateRequest((Message("user", "x" * (16 << 20)),))
+    for ask in (spark.generate, spark.warm):
+        with pytest.raises(EngineError, match=r"at least \d+ tokens") as caught:
+            next(ask(request))
+        assert caught.value.code == "context_length_exceeded"
+
+
 def test_a_model_without_chat_tokens_is_refused(
     spark: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ def test_messages_fit_templates_that_are_strict() -> None:
 
 def test_a_call_without_words_before_it() -> None:
     (message,) = messages_of([ToolCall("c", "look", "{}", "function_call")])
-    assert (message["role"], message["content"]) == ("assistant", None)
+    assert (message["role"], message["content"]) == ("assistant", "")
 
 
 def test_settings_in_the_words_of_this_protocol() -> None:

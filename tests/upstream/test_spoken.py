@@ -49,6 +49,8 @@ def test_an_answer_that_is_a_call_without_marks(cuts: list[int]) -> None:
     bare = '{"name": "look", "arguments": {"path": "a.py"}}'
     assert heard(bare, cuts) == [LOOK]
     assert heard('\n{ "name": "look", "arguments": "{\\"path\\":\\"a.py\\"}"}\n', cuts) == [LOOK]
+    assert heard(f'{bare}\n{bare}\n{{"name": "other"}}', cuts)[:2] == [LOOK, LOOK]
+    assert heard(f"{bare} Done.", cuts) == [LOOK, " Done."]
     for text in (f"Say {bare}", '{"name": "other"}', '{"names": 1}', "{}", '{"name": "look"'):
         assert heard(text, cuts) == [text]
 
