@@ -16,21 +16,8 @@ from sparkcode.protocol.events import ResponseCreate
 from sparkcode.upstream.arguments import arguments_of
 from sparkcode.upstream.tools import tool_specs
 
-_SETTINGS: Final = (
-    "parallel_tool_calls",
-    "max_tool_calls",
-    "max_output_tokens",
-    "temperature",
-    "top_p",
-    "reasoning",
-    "text",
-    "truncation",
-    "service_tier",
-    "prompt_cache_key",
-    "safety_identifier",
-    "user",
-    "metadata",
-)
+_OWN: Final = ("model", "tool_choice")
+"""Settings that are written anew; the others are passed on as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +36,7 @@ def create_of(request: GenerateRequest, manner: Manner, *, warm: bool = False) -
     items, instructions = request.items, None
     if items and isinstance(items[0], Message) and items[0].role == "system":
         instructions, items = items[0].text, items[1:]
-    settings = {name: request.settings[name] for name in _SETTINGS if name in request.settings}
+    settings = {name: value for name, value in request.settings.items() if name not in _OWN}
     choice = request.settings.get("tool_choice")
     if request.tools:
         settings["tools"] = tool_specs(request.tools, free_form=manner.free_form)

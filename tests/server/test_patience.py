@@ -58,7 +58,7 @@ def test_headers_that_never_end(begun: bytes, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_headers_that_dawdle_in_a_second_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "HEADER_SECONDS", 1.0)
     with running(StepEngine()) as (url, _), dial(url) as end:
         end.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert whole(end).startswith(b"HTTP/1.1 200")
@@ -67,8 +67,8 @@ def test_headers_that_dawdle_in_a_second_request(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_answer_is_not_dawdling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEADER_SECONDS", 0.1)
-    engine = StepEngine(words("a b c d"), before=lambda: time.sleep(0.1))
+    monkeypatch.setattr(patience, "HEADER_SECONDS", 0.5)
+    engine = StepEngine(words("a b c d"), before=lambda: time.sleep(0.2))
     with running(engine) as (url, _):
         answer = httpx.post(f"{url}/responses", json={"input": "x"}, trust_env=False)
         assert answer.status_code == 200

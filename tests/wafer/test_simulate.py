@@ -26,11 +26,9 @@ def simulated(
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("users", [1, 4, 64])
 def test_the_causes_add_up(chip: str, model: str, users: int) -> None:
-    if (chip, model, users) == ("h100", "llama-3.1-70b", 64):
-        return
     found = simulated(chip, model, 1000, users)
     assert sum(found.breakdown.values()) == pytest.approx(found.tpot)
-    assert all(seconds > 0 for seconds in found.breakdown.values() if seconds)
+    assert all(seconds >= 0 for seconds in found.breakdown.values())
     assert found.tokens_per_second == pytest.approx(1 / found.tpot)
     assert found.total_tokens_per_second == pytest.approx(users / found.tpot)
 
