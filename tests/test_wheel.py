@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 PROBE = """
 import json, sparkcode
 from sparkcode.wafer.chip import chip_names
+from sparkcode.wafer.constants import load_calibration
+from sparkcode.wafer.published import development_rows
 from sparkcode.wafer.shape import shape_names
 from sparkcode.model.catalogue import load_catalogue
 from sparkcode.tui.theme import load_themes
@@ -20,6 +22,8 @@ print(json.dumps({
     "file": sparkcode.__file__,
     "chips": chip_names(),
     "shapes": shape_names(),
+    "constants": len(load_calibration().fitted),
+    "rows": len(development_rows()),
     "models": list(load_catalogue()),
     "themes": list(load_themes([]).themes),
 }))
@@ -51,6 +55,7 @@ def test_a_wheel_has_its_data(tmp_path: Path) -> None:
     assert Path(found["file"]).is_relative_to(target)
     assert {"wse3", "h100"} <= set(found["chips"])
     assert "gpt-oss-120b" in found["shapes"]
+    assert (found["constants"], found["rows"]) == (25, 181)
     assert "qwen2.5-coder-0.5b" in found["models"]
     assert {file.stem for file in (ROOT / "themes").glob("*.toml")} == set(found["themes"])
     assert found["themes"]

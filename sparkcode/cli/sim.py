@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkcode.cli.sim_fleet import fleet
+from sparkcode.cli.sim_validate import validate
+
 if TYPE_CHECKING:
     from sparkcode.wafer.simulate import Simulation
 
@@ -17,7 +20,7 @@ BAR = 32
 """Columns of the longest bar."""
 
 
-@click.command("sim")
+@click.group("sim", invoke_without_command=True)
 @click.option("--model", metavar="NAME|FILE", help="Model shape.  [default: gpt-oss-120b]")
 @click.option("--chip", metavar="NAME|FILE", help="Chip.  [default: wse3]")
 @click.option(
@@ -26,7 +29,15 @@ BAR = 32
     default=8192,
     show_default=True,
     metavar="TOKENS",
-    help="Of the prompt; none of it is cached.",
+    help="Of the prompt.",
+)
+@click.option(
+    "--cached",
+    type=click.IntRange(0, MAX_TOKENS),
+    default=0,
+    show_default=True,
+    metavar="TOKENS",
+    help="Of the prompt, those that need not be read again.",
 )
 @click.option(
     "--output",
@@ -43,29 +54,45 @@ BAR = 32
     show_default=True,
     help="Answered at once.",
 )
+@click.option(
+    "--transport",
+    type=click.Choice(["none", "http", "websocket"]),
+    default="none",
+    show_default=True,
+    help="Overhead of the protocol, assumed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
 def sim(
-    *, model: str | None, chip: str | None, context: int, output: int, users: int, as_json: bool
+    ctx: click.Context, /, *, model: str | None, chip: str | None, as_json: bool, **given: Any
 ) -> int:
     """Simulate a model on a wafer or on GPUs: time to first token, rate, energy.
 
-    All figures are simulated, of the chip alone: no network, no queue. Chips and models are the
+    All figures are simulated, of the chip alone: no queue, and no network unless --transport adds
+    one. Chips and models are the
     data files of the package (`wse3`, `h100`; `gpt-oss-120b`, `llama-3.1-8b` ...), TOML files of
     your own in the same form, or for a model the config.json that its makers publish.
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
     from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
+    from sparkcode.wafer.network import TRANSPORTS
     from sparkcode.wafer.shape import DEFAULT_SHAPE, load_shape
-    from sparkcode.wafer.simulate import simulate
+    from sparkcode.wafer.simulate import Turn, simulate
 
     found = simulate(
         load_chip(chip or DEFAULT_CHIP),
         load_shape(model or DEFAULT_SHAPE),
-        prompt_tokens=context,
-        output_tokens=output,
-        users=users,
+        Turn(given["context"], given["output"], given["cached"]),
+        users=given["users"],
+        transport=TRANSPORTS[given["transport"]],
     )
     click.echo(json.dumps(facts(found)) if as_json else "\n".join(table(found)))
     return 0
+
+
+sim.add_command(validate)
+sim.add_command(fleet)
 
 
 def facts(found: Simulation) -> dict[str, Any]:
@@ -78,8 +105,9 @@ def facts(found: Simulation) -> dict[str, Any]:
         "layers_per_device": found.layers_per_device,
         "region_side": found.region_side,
         "users": found.users,
-        "context": found.prompt_tokens,
-        "output": found.output_tokens,
+        "context": found.turn.prompt,
+        "cached": found.turn.cached,
+        "output": found.turn.output,
         "ttft": found.ttft,
         "tpot": found.tpot,
         "tokens_per_second": found.tokens_per_second,
@@ -88,6 +116,8 @@ def facts(found: Simulation) -> dict[str, Any]:
         "joules_per_token": found.joules_per_token,
         "max_context": found.max_context,
         "knee": found.knee,
+        "drafted": found.drafted,
+        "accepted": found.accepted,
         "breakdown": dict(found.breakdown),
     }
 
@@ -95,11 +125,15 @@ def facts(found: Simulation) -> dict[str, Any]:
 def table(found: Simulation) -> Iterator[str]:
     """For people: the figures, and a bar for each cause of a token's time."""
     yield f"{found.model} on {found.chip}, simulated: {_laid_out(found)}"
-    prompt = f"prompt of {found.prompt_tokens:,} tokens"
+    cached = f", {found.turn.cached:,} cached" if found.turn.cached else ""
+    prompt = f"prompt of {found.turn.prompt:,} tokens{cached}"
     yield f"{'to first token':<22}{_time(found.ttft):>11}   {prompt}"
     rate = f"{found.tokens_per_second:,.0f} tok/s for each user"
     yield f"{'each further token':<22}{_time(found.tpot):>11}   {rate}"
-    whole = f"{found.output_tokens:,} tokens"
+    if found.drafted:
+        burst = f"{found.drafted} drafted, {found.accepted:.1f} accepted, seen together"
+        yield f"{'each round':<22}{_time(found.tpot * found.accepted):>11}   {burst}"
+    whole = f"{found.turn.output:,} tokens"
     yield f"{'whole answer':<22}{_time(found.answer_seconds):>11}   {whole}"
     yield f"{'energy a token':<22}{found.joules_per_token:>9.2f} J   rated power, all devices"
     total = f"{found.total_tokens_per_second:,.0f} tok/s"

@@ -7,7 +7,13 @@ source and its standing, so that a prediction can be traced to what it rests on:
     value = 1.1
     unit = "GHz"
     source = "where this is stated or how it was found"
-    kind = "hardware"    # a fact of the device; or "fitted" to measurements, or "assumed"
+    kind = "hardware"    # a fact of the device; or "assumed"; or "fitted" to measurements of it
+
+What is fitted to published measurements of many devices stands in one place
+(:mod:`sparkcode.wafer.constants`), and a chip names it::
+
+    [row_cycles]
+    constant = "row_cycles"
 
 Two kinds exist. A **wafer** holds weights and KV cache in SRAM beside the cores; its time goes into
 moving vectors across the mesh and issuing instructions. A **GPU** streams weights from memory; its
@@ -23,6 +29,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from sparkcode.errors import ConfigError
 from sparkcode.wafer.catalogue import DataFile, names, read
+from sparkcode.wafer.constants import Calibration, load_calibration
 from sparkcode.wafer.quantity import Quantity, check_keys, quantities
 
 DEFAULT_CHIP: Final = "wse3"
@@ -31,6 +38,8 @@ Standing = Literal["hardware", "fitted", "assumed"]
 
 _STANDINGS: Final = ("hardware", "fitted", "assumed")
 _ENTRY_KEYS: Final = frozenset({"value", "unit", "source", "kind"})
+_CONSTANT: Final = "constant"
+"""The one key of an entry that names a fitted constant."""
 
 Fraction = Annotated[float, Quantity("fraction", 0.01, 1.0)]
 Seconds = Annotated[float, Quantity("time", 0.0, 1.0)]
@@ -40,9 +49,8 @@ Hertz = Annotated[float, Quantity("frequency", 1e6, 1e11)]
 BytesPerSecond = Annotated[float, Quantity("bandwidth", 1e8, 1e17)]
 FlopsPerSecond = Annotated[float, Quantity("arithmetic", 1e9, 1e19)]
 Cores = Annotated[int, Quantity("cores", 1, 1e8, whole=True)]
-Devices = Annotated[int, Quantity("devices", 1, 1024, whole=True)]
-Tokens = Annotated[int, Quantity("tokens", 1, 65_536, whole=True)]
-TokensPerStep = Annotated[float, Quantity("tokens per step", 1.0, 64.0)]
+Devices = Annotated[int, Quantity("devices", 1, 65_536, whole=True)]
+Cycles = Annotated[float, Quantity("cycles", 0.0, 1e9)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +66,11 @@ class WaferChip:
     clock: Hertz
     sram_bytes: Bytes
     """Per wafer; weights and KV cache live here and nowhere else."""
+    core_sram_bytes: Annotated[float, Quantity("bytes", 1e3, 1e8)]
     usable_sram: Fraction
     """Share of SRAM that weights and KV cache can fill."""
     region_fill: Fraction
     """Share of the cores that the regions of a wafer's layers cover."""
-    expert_fill: Fraction
-    """Share of a region that its experts' sub-grids cover."""
     dispatch_side: Cores
     """Side of the group of cores that routes tokens to experts and combines their answers."""
     hop_cycles: Annotated[float, Quantity("cycles per hop", 0.0, 1e3)]
@@ -75,19 +82,17 @@ class WaferChip:
     """Time of this system's kernels against those that the cycle counts were fitted to."""
     wafer_hop: Seconds
     """From one wafer to the next."""
-    prompt_fill: Seconds
-    """Until the first prompt token has filled the pipeline."""
-    prompt_stage: Seconds
-    """Per further prompt token, at an empty context."""
-    accepted_per_step: TokensPerStep
-    """Tokens a step yields for a model served with speculative decoding."""
+    prompt_cycles: Cycles
+    """Per prompt token after the first, at an empty context."""
+    draft_cycles: Cycles
+    """Per token of a draft model."""
     power: Watts
     """Rated, per wafer's system."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuChip:
-    """One GPU and the link to its neighbours. Base units throughout."""
+    """One GPU, the link to its neighbours, and how software drives it. Base units throughout."""
 
     name: str
     description: str
@@ -97,27 +102,29 @@ class GpuChip:
     memory_bandwidth: BytesPerSecond
     peak_flops: FlopsPerSecond
     """Dense, 16 bits: quantised weights are widened before they are multiplied."""
+    peak_flops_8bit: FlopsPerSecond
+    """Dense, 8 bits; that of 16 bits where the device has no faster arithmetic."""
     link_bandwidth: BytesPerSecond
     """Per direction, between devices of one node."""
     max_devices: Devices
     """Devices of one node, the largest tensor-parallel group."""
     bandwidth_efficiency: Fraction
     quantised_efficiency: Fraction
-    """Further factor where weights take less than 2 bytes per parameter."""
+    """Further factor where weights are widened before they are multiplied."""
     expert_efficiency: Fraction
     """Further factor where weights are chosen by a router."""
-    kv_efficiency: Fraction
     compute_efficiency: Fraction
+    compute_efficiency_8bit: Fraction
     link_efficiency: Fraction
     overlap_loss: Fraction
     """Share of the shorter of memory and arithmetic time that is not hidden under the longer."""
-    layer_overhead: Seconds
-    """Launches and small operators of one layer."""
-    hidden_overhead: Fraction
-    """Share of it that remains when a pass carries many tokens."""
-    few_tokens: Tokens
-    """Up to here a pass hides no launches under its work."""
+    kernel_seconds: Seconds
+    """Launch and drain of one kernel, or of one all-reduce, as the serving software drives it."""
+    reread_share: Annotated[float, Quantity("fraction", 0.0, 1.0)]
+    """Share of the cache reads that attention repeats for each query head of a group."""
     all_reduce_latency: Seconds
+    node_latency: Seconds
+    """Added to an all-reduce that crosses nodes."""
     power: Watts
 
 
@@ -148,16 +155,20 @@ def load_chip(name: str, folder: Path | None = None) -> Chip:
     Raises ``UsageError`` for an unknown name, listing those that exist, and ``ConfigError`` for a
     file with an unknown or missing key, a wrong unit or an impossible value.
     """
-    data = read("chips", name, folder)
+    return build_chip(read("chips", name, folder), load_calibration())
+
+
+def build_chip(data: DataFile, calibration: Calibration) -> Chip:
+    """As ``load_chip``, from a file already read and with the constants given."""
     if _kind(data) is WaferChip:
-        return _build(WaferChip, data)
-    return _build(GpuChip, data)
+        return _build(WaferChip, data, calibration)
+    return _build(GpuChip, data, calibration)
 
 
 def chip_constants(name: str, folder: Path | None = None) -> tuple[Constant, ...]:
     """Every number of a chip's file with its source, in the order of the class's fields."""
     data = read("chips", name, folder)
-    return _constants(_kind(data), data)
+    return _constants(_kind(data), data, load_calibration())
 
 
 def _kind(data: DataFile) -> type[WaferChip] | type[GpuChip]:
@@ -170,24 +181,31 @@ def _kind(data: DataFile) -> type[WaferChip] | type[GpuChip]:
             raise ConfigError(f"{data.where}: kind {other!r}; expected 'wafer' or 'gpu'")
 
 
-def _build(cls: type[_ChipT], data: DataFile) -> _ChipT:
-    numbers: dict[str, Any] = {item.name: item.value for item in _constants(cls, data)}
+def _build(cls: type[_ChipT], data: DataFile, calibration: Calibration) -> _ChipT:
+    found = _constants(cls, data, calibration)
+    numbers: dict[str, Any] = {item.name: item.value for item in found}
     description = _text(data.table, "description", data.where)
     return cls(name=data.name, description=description, **numbers)
 
 
-def _constants(cls: type[WaferChip] | type[GpuChip], data: DataFile) -> tuple[Constant, ...]:
+def _constants(
+    cls: type[WaferChip] | type[GpuChip], data: DataFile, calibration: Calibration
+) -> tuple[Constant, ...]:
     expected = quantities(cls)
     keys = {"kind", "description", *expected}
     check_keys(set(data.table), known=keys, required=keys, where=data.where)
     return tuple(
-        _constant(name, data.table[name], quantity, where=f"{data.where}: {name}")
+        _constant(name, data.table[name], quantity, calibration, where=f"{data.where}: {name}")
         for name, quantity in expected.items()
     )
 
 
-def _constant(name: str, entry: object, quantity: Quantity, *, where: str) -> Constant:
+def _constant(
+    name: str, entry: object, quantity: Quantity, calibration: Calibration, *, where: str
+) -> Constant:
     listed = " or ".join(repr(unit) for unit in quantity.units)
+    if isinstance(entry, dict) and _CONSTANT in entry:
+        return _named(name, entry, quantity, calibration, where)
     if not isinstance(entry, dict):
         raise ConfigError(
             f"{where}: {entry!r} is no table; expected value, unit (here {listed}), source and kind"
@@ -206,6 +224,21 @@ def _constant(name: str, entry: object, quantity: Quantity, *, where: str) -> Co
         source=_text(entry, "source", where),
         kind=cast("Standing", standing),
     )
+
+
+def _named(
+    name: str, entry: Mapping[str, object], quantity: Quantity, calibration: Calibration, where: str
+) -> Constant:
+    """A fitted constant under the name that the chip gives it."""
+    check_keys(set(entry), known={_CONSTANT}, required={_CONSTANT}, where=where)
+    fitting = [known for known, item in calibration.fitted.items() if item.unit in quantity.units]
+    chosen = entry[_CONSTANT]
+    if chosen not in fitting:
+        listed = ", ".join(fitting)
+        raise ConfigError(f"{where}: constant {chosen!r}; expected one of: {listed}")
+    found = calibration.fitted[chosen]
+    value = quantity.check(found.value, where=where)
+    return Constant(name, value, found.unit, found.source, "fitted")
 
 
 def _text(table: Mapping[str, object], key: str, where: str) -> str:

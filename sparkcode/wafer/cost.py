@@ -3,12 +3,17 @@
 On a wafer a token walks through the regions of all layers, one after another::
 
     step   = kappa * layers * cycles(layer) / clock  +  wafers * hop          (see layer.py)
-    prompt = fill + tokens * stage(context)
+    prompt = step(context) + tokens * stage(context)
     verify = step + (tokens - 1) * stage(context)
 
-because prompt tokens, and drafted tokens to verify, follow each other through the pipeline: after
-the first, each costs one stage. ``stage`` is measured at short contexts and grows with the rows
-of the KV cache. The head and sampling are inside the fitted constants, not a term.
+because prompt tokens, and drafted tokens to verify, follow each other through the pipeline: the
+first fills it, which takes a step, and each costs one stage. ``stage`` is measured at short
+contexts and grows with the rows of the KV cache. The head and sampling are inside the fitted
+constants, not a term.
+
+**Forms that lost**, by the error on models that the constants were not fitted to: a fill that is
+the same for all models, or longer than a step; a stage in proportion to a layer's time; a constant
+cost per layer or per wafer beside the cycles.
 
 The GPU's model is in :mod:`sparkcode.wafer.gpu`.
 """
@@ -55,7 +60,8 @@ class WaferCost:
         if new_tokens <= 0:
             return 0.0
         first, last = (self.stage_seconds(context + n) for n in (1, new_tokens))
-        return self.chip.prompt_fill + new_tokens * (first + last) / 2
+        fill = self.decode_seconds(context)
+        return fill + new_tokens * (first + last) / 2
 
     def decode_seconds(self, context: int) -> float:
         return sum(self.breakdown(context).values())
@@ -63,6 +69,12 @@ class WaferCost:
     def verify_seconds(self, tokens: int, context: int) -> float:
         followers = max(0, tokens - 1)
         return self.decode_seconds(context) + followers * self.stage_seconds(context)
+
+    def draft_seconds(self, context: int) -> float:
+        """One drafted token: a small model beside this one, or a layer more of this one."""
+        if self.shape.draft == "head":
+            return self.decode_seconds(context) / self.shape.num_layers
+        return self.chip.draft_cycles / self.chip.clock
 
     def stage_seconds(self, context: int) -> float:
         """Between two tokens that follow each other through the pipeline at ``context``.
@@ -72,7 +84,9 @@ class WaferCost:
         all_windowed = self.shape.window_layers == self.shape.num_layers
         seen = min(context, self.shape.window) if all_windowed else context
         rows = seen / self.placement.region_side
-        return self.chip.prompt_stage + self._seconds(rows * self.chip.row_cycles)
+        return self.chip.prompt_cycles / self.chip.clock + self._seconds(
+            rows * self.chip.row_cycles
+        )
 
     def breakdown(self, context: int) -> Mapping[str, float]:
         """Seconds of a decode step by cause; they add up to ``decode_seconds``."""

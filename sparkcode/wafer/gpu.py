@@ -2,20 +2,29 @@
 
 ::
 
-    pass = max(memory, arithmetic) + loss * min(memory, arithmetic) + launches + all-reduces
+    pass   = matrices + cache + attention + launches + all-reduces
+    matrices = max(weights, arithmetic) + loss * min(weights, arithmetic)
 
-*Memory* reads every weight that the pass touches once (of experts, those that its tokens are
-expected to choose) and the KV cache once. *Arithmetic* counts two operations per parameter and
-token, and attention. *Launches* cost each layer the same, whatever it computes; a pass of many
-tokens hides part of them. *All-reduces*, two per layer, appear when the model is split over several
-devices (tensor parallelism). A single stream is bound by memory, so verifying a few drafted tokens
-costs about one step.
+*Weights* reads every weight that the pass touches once (of experts, those that its tokens are
+expected to choose). *Arithmetic* counts two operations per parameter and token. *Cache* reads the
+KV cache once, and older kernels read part of it again for each query head of a group. *Attention*
+of a prompt to itself is quadratic in it and runs at half the matrices' rate. *Launches* cost each
+kernel the same, whatever it computes; a layer with experts or with a latent cache has more of them.
+*All-reduces*, two per layer, appear when the model is split over several devices (tensor
+parallelism). A single stream is bound by memory, so verifying a few drafted tokens costs about one
+step.
+
+**Forms that lost**, by the error on models that the constants were not fitted to: one overhead per
+layer, whatever the layer; an overhead that long passes hide in part; latency that grows with the
+number of devices; efficiency that falls with the size of a shard; elementwise passes over the
+activations; a cost per sequence or per request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Final
 
 from sparkcode.errors import UsageError
@@ -23,116 +32,154 @@ from sparkcode.wafer.chip import GpuChip
 from sparkcode.wafer.shape import ModelShape
 
 _ACTIVATION_BYTES: Final = 2
+_ATTENTION_RATE: Final = 0.5
+"""Of attention within a prompt, against the matrices': masked, and in small blocks."""
+STANDARD_CONTEXT: Final = 131_072
+"""Tokens of one user's KV cache that a group of devices has room for."""
+DENSE_KERNELS: Final = 9
+"""Of a layer: norm, QKV, rotation, attention, output, norm, up and gate, activation, down."""
+EXPERT_KERNELS: Final = 4
+"""More with experts: router, choice, sorting tokens by expert, combining."""
+LATENT_KERNELS: Final = 4
+"""More with a latent cache: two projections down, a norm, absorbing keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuPlacement:
-    """A tensor-parallel group that holds the model."""
+    """Tensor-parallel groups, each of which holds the model."""
 
     devices: int
-    kv_capacity_bytes: float
-    """Memory that weights leave for KV caches, over all devices."""
-    max_context: int
+    """In all groups."""
+    group: int
+    """Devices of one group."""
+    nodes: int = 1
+    """Over which a group is spread."""
+    streams: int = 1
+    """Users of the fullest group."""
+    max_context: int = 0
     """Longest context of each stream, in tokens."""
 
 
 def place_gpu(chip: GpuChip, shape: ModelShape, *, context: int, users: int) -> GpuPlacement:
-    """The smallest power of two of devices that holds weights and ``users`` KV caches.
+    """Groups of the smallest power of two of devices that hold the weights and one KV cache as long
+    as the model allows, and as many groups as ``users`` caches of ``context`` tokens need.
 
+    So neither a longer context nor more users make a group larger, which would make it faster.
     Raises ``UsageError`` if one node is too small.
     """
     usable = chip.usable_memory * chip.memory_bytes
-    needed = shape.weight_bytes + users * shape.kv_bytes(context)
-    devices = 1
-    while devices * usable < needed:
-        devices *= 2
-    if devices > chip.max_devices:
+    # A model of an unbounded context is not given a node for a single user's.
+    needed = shape.weight_bytes + shape.kv_bytes(min(shape.context_length, STANDARD_CONTEXT))
+    needed = max(needed, shape.weight_bytes + shape.kv_bytes(context))
+    group = 1
+    while group * usable < needed:
+        group *= 2
+    if group > chip.max_devices:
         raise UsageError(
             f"{shape.name!r} with {users} x {context} tokens takes {needed / 1e9:,.0f} GB, more "
-            f"than {chip.max_devices} of {chip.name!r} hold; use a larger chip, "
-            "fewer streams or a shorter context"
+            f"than {chip.max_devices} of {chip.name!r} hold; use a larger chip "
+            "or a shorter context"
         )
-    capacity = devices * usable - shape.weight_bytes
-    return GpuPlacement(devices, capacity, shape.context_in(capacity / users))
+    capacity = group * usable - shape.weight_bytes
+    cache = shape.kv_bytes(context)
+    streams = min(users, floor(capacity / cache)) if cache else users
+    longest = shape.context_in(capacity / streams)
+    return GpuPlacement(ceil(users / streams) * group, group, 1, streams, longest)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuCost:
-    """A model on GPUs of one node."""
+    """A model on GPUs."""
 
     chip: GpuChip
     shape: ModelShape
     placement: GpuPlacement
 
     def prefill_seconds(self, new_tokens: int, context: int) -> float:
-        return self._pass_seconds(new_tokens, context) if new_tokens > 0 else 0.0
+        return self.prompt_seconds(new_tokens, context, streams=1)
+
+    def prompt_seconds(self, new_tokens: int, context: int, *, streams: int) -> float:
+        """As ``prefill_seconds``, of ``streams`` prompts in one pass."""
+        if new_tokens <= 0:
+            return 0.0
+        parts = self._parts(streams * new_tokens, context, streams)
+        own = 4 * self.shape.num_layers * self.shape.q_size * (new_tokens - 1) / 2
+        attention = streams * new_tokens * own / (self._rate16 * _ATTENTION_RATE)
+        return sum(parts.values()) + attention
 
     def decode_seconds(self, context: int) -> float:
-        return self._pass_seconds(1, context)
+        return self.verify_seconds(1, context)
 
     def verify_seconds(self, tokens: int, context: int) -> float:
-        return self._pass_seconds(max(1, tokens), context)
+        return sum(self._parts(max(1, tokens), context, 1).values())
+
+    def draft_seconds(self, context: int) -> float:
+        """One drafted token, by a layer more of the model."""
+        return self.decode_seconds(context) / self.shape.num_layers
 
     def breakdown(self, context: int) -> Mapping[str, float]:
         """Seconds of a decode step by cause; they add up to ``decode_seconds``."""
-        return self._parts(1, context)
+        return self._parts(1, context, 1)
 
-    def batch_breakdown(self, users: int, context: int) -> Mapping[str, float]:
-        """As ``breakdown`` for a step of ``users`` streams at once, each at ``context``."""
-        return self._parts(users, context, streams=users)
+    def batch_breakdown(self, streams: int, context: int) -> Mapping[str, float]:
+        """As ``breakdown`` for a step of ``streams`` at once, each at ``context``."""
+        return self._parts(streams, context, streams)
 
-    def _pass_seconds(self, tokens: int, context: int) -> float:
-        """Of one pass. Hiding launches never makes a longer pass faster than a short one."""
-        few = self.chip.few_tokens
-        if tokens <= few:
-            return sum(self._parts(tokens, context).values())
-        parts = dict(self._parts(tokens, context))
-        parts["launches"] *= self.chip.hidden_overhead
-        return max(sum(parts.values()), self._pass_seconds(few, context))
+    @property
+    def _rate16(self) -> float:
+        return self.placement.group * self.chip.peak_flops * self.chip.compute_efficiency
 
-    def _parts(self, tokens: int, context: int, streams: int = 1) -> Mapping[str, float]:
-        weights = self._weight_seconds(tokens)
-        kv = self._kv_seconds(context) * streams
-        compute = self._compute_seconds(tokens, context)
+    def _parts(self, tokens: int, context: int, streams: int) -> Mapping[str, float]:
+        weights, compute = self._weight_seconds(tokens), self._compute_seconds(tokens)
         loss = self.chip.overlap_loss
-        memory_share, compute_share = (1.0, loss) if weights + kv >= compute else (loss, 1.0)
+        memory_share, compute_share = (1.0, loss) if weights >= compute else (loss, 1.0)
         return {
             "weights": weights * memory_share,
-            "kv": kv * memory_share,
+            "kv": self._kv_seconds(context) * streams,
             "compute": compute * compute_share,
-            "launches": self.shape.num_layers * self.chip.layer_overhead,
+            "launches": self.shape.num_layers * self._kernels * self.chip.kernel_seconds,
             "all_reduce": self._all_reduce_seconds(tokens),
         }
+
+    @property
+    def _kernels(self) -> float:
+        """Of a layer, on average."""
+        latent = LATENT_KERNELS if self.shape.kv_tensors == 1 else 0
+        return DENSE_KERNELS + EXPERT_KERNELS * self.shape.moe_fraction + latent
 
     def _weight_seconds(self, tokens: int) -> float:
         chip, shape = self.chip, self.shape
         efficiency = chip.bandwidth_efficiency
-        if shape.weight_bytes_per_parameter < 2:
+        if shape.widened:
             efficiency *= chip.quantised_efficiency
         if shape.num_experts:
             efficiency *= chip.expert_efficiency
-        parameters = shape.parameters_read(shape.distinct_experts(tokens))
-        total = parameters * shape.weight_bytes_per_parameter
-        return total / (self.placement.devices * chip.memory_bandwidth * efficiency)
+        total = shape.bytes_read(shape.distinct_experts(tokens))
+        return total / (self.placement.group * chip.memory_bandwidth * efficiency)
 
     def _kv_seconds(self, context: int) -> float:
-        rate = self.placement.devices * self.chip.memory_bandwidth * self.chip.kv_efficiency
-        return self.shape.kv_bytes(context) / rate
-
-    def _compute_seconds(self, tokens: int, context: int) -> float:
         shape = self.shape
-        attended = shape.attended(context + tokens / 2)
-        per_token = 2 * shape.active_parameters + 4 * shape.num_layers * shape.q_size * attended
-        rate = self.placement.devices * self.chip.peak_flops * self.chip.compute_efficiency
-        return tokens * per_token / rate
+        again = self.chip.reread_share * (shape.q_size / shape.kv_size - 1)
+        rate = self.placement.group * self.chip.memory_bandwidth
+        return shape.kv_bytes(context) * (1 + again) / rate
+
+    def _compute_seconds(self, tokens: int) -> float:
+        chip = self.chip
+        rate = self._rate16
+        if self.shape.activation_bits == 8:
+            rate = self.placement.group * chip.peak_flops_8bit * chip.compute_efficiency_8bit
+        return tokens * 2 * self.shape.active_parameters / rate
 
     def _all_reduce_seconds(self, tokens: int) -> float:
-        devices = self.placement.devices
+        devices = self.placement.group
         if devices == 1:
             return 0.0
         chip, shape = self.chip, self.shape
         moved = 2 * (devices - 1) / devices * tokens * shape.hidden_size * _ACTIVATION_BYTES
-        each = chip.all_reduce_latency + moved / (chip.link_bandwidth * chip.link_efficiency)
+        latency = chip.all_reduce_latency + chip.kernel_seconds
+        if self.placement.nodes > 1:
+            latency += chip.node_latency
+        each = latency + moved / (chip.link_bandwidth * chip.link_efficiency)
         return 2 * shape.num_layers * each
 
 

@@ -29,7 +29,9 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 """Our name to those of published files, the commonest first."""
 
 _BYTES: Final = {"bfloat16": 2.0, "float16": 2.0, "float32": 4.0, "float8_e4m3fn": 1.0}
-_QUANTISED: Final = {"mxfp4": 0.55, "nvfp4": 0.56, "fp8": 1.0, "fbgemm_fp8": 1.0}
+_QUANTISED: Final = {"fp8": 1.0, "fbgemm_fp8": 1.0}
+_EXPERTS_ONLY: Final = {"mxfp4": 0.53, "nvfp4": 0.5625}
+"""Methods that leave everything but the experts at 16 bits: 4 bits and a scale for 32 or 16."""
 MAX_LAYERS: Final = 10_000
 _FOUR_BITS: Final = 0.55
 """Bytes of a 4-bit weight with its share of a scale."""
@@ -50,12 +52,22 @@ def shape_table(config: Config, where: str) -> dict[str, Any]:
         "vocab_size": _needed(config, "vocab_size", where),
         "context_length": _needed(config, "context_length", where),
         "tied_embeddings": bool(config.get("tie_word_embeddings", False)),
-        "weight_bytes_per_parameter": weight_bytes(config),
-        "speculation": bool(config.get("num_nextn_predict_layers")),
+        **_stored(config),
+        "draft": "head" if config.get("num_nextn_predict_layers") else "none",
         **_attention(config, hidden, heads),
         **_blocks(config, layers, where),
     }
     return table | _window(config, layers)
+
+
+def _stored(config: Config) -> dict[str, Any]:
+    """How weights are stored, and whether they are multiplied in 8 bits."""
+    quantised = config.get("quantization_config")
+    method = quantised.get("quant_method") if isinstance(quantised, Mapping) else None
+    if method in _EXPERTS_ONLY and _found(config, "num_experts"):
+        return {"expert_bytes_per_parameter": _EXPERTS_ONLY[str(method)]}
+    bits = 8 if method in _QUANTISED else 16
+    return {"weight_bytes_per_parameter": weight_bytes(config), "activation_bits": bits}
 
 
 def weight_bytes(config: Config) -> float:
@@ -65,6 +77,8 @@ def weight_bytes(config: Config) -> float:
         method = quantised.get("quant_method")
         if method in _QUANTISED:
             return _QUANTISED[str(method)]
+        if method in _EXPERTS_ONLY:
+            return _EXPERTS_ONLY[str(method)]
         bits = quantised.get("bits") or quantised.get("weight_bits")
         if isinstance(bits, int):
             return _FOUR_BITS if bits == 4 else bits / 8

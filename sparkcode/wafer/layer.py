@@ -12,10 +12,13 @@ middle, the roots reduce to the centre, the result is broadcast. The critical pa
 instruction over its outputs. At these tile sizes issue dominates, so time goes by *rows*,
 ``r(n) = ceil(n / P)``, and hardly by columns. Attention over the KV cache adds ``r(context)``.
 
-Seven all-reduces belong to attention, three to the dense block. An expert lives on its own
-sub-grid; the experts of a token run side by side, and the shared expert runs beside them.
+Seven all-reduces belong to attention, three to the dense block. An expert is spread over the whole
+region, as a dense block is, and the experts of a token, the shared one among them, come one after
+another; their partial sums are reduced together.
 
-After WaferLLM (He et al., OSDI 2025) and its published kernels; the terms for experts are ours.
+After WaferLLM (He et al., OSDI 2025) and its published kernels; the terms for experts are ours. The
+other layout, each expert on a grid of its own beside the others, predicted published rates worse
+(``scripts/calibrate --forms``).
 """
 
 from __future__ import annotations
@@ -75,15 +78,21 @@ def _attention(shape: ModelShape, side: int) -> Work:
     return _all_reduces(_ATTENTION_REDUCTIONS, side) + Work(rows=rows)
 
 
-def _dense(shape: ModelShape, side: float, intermediate_size: int | None = None) -> Work:
-    size = shape.intermediate_size if intermediate_size is None else intermediate_size
-    rows = 2 * ceil(shape.hidden_size / side) + ceil(size / side)
+def _dense(shape: ModelShape, side: int) -> Work:
+    rows = _block_rows(shape.hidden_size, shape.intermediate_size, side)
     return _all_reduces(_BLOCK_REDUCTIONS, side) + Work(rows=rows)
 
 
 def _experts(chip: WaferChip, shape: ModelShape, side: int) -> Work:
-    """There and back across the region, combining, and the largest expert on its sub-grid."""
-    sub_side = max(1.0, side * sqrt(chip.expert_fill / shape.num_experts))
-    largest = max(shape.expert_intermediate_size, shape.shared_intermediate_size)
+    """To the router's choice and back, the experts' rows, and combining what they say."""
+    each = _block_rows(shape.hidden_size, shape.expert_intermediate_size, side)
+    rows = shape.experts_per_token * each
+    if shape.shared_intermediate_size:
+        rows += _block_rows(shape.hidden_size, shape.shared_intermediate_size, side)
     combine = _all_reduces(_COMBINE_REDUCTIONS, min(side, chip.dispatch_side))
-    return Work(hops=2 * side) + combine + _dense(shape, sub_side, largest)
+    return Work(hops=2 * side, rows=rows) + combine + _all_reduces(_BLOCK_REDUCTIONS, side)
+
+
+def _block_rows(hidden_size: int, intermediate_size: int, side: int) -> int:
+    """Up and gate, then down."""
+    return 2 * ceil(hidden_size / side) + ceil(intermediate_size / side)

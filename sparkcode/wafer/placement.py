@@ -6,12 +6,16 @@ own, whole layers on a wafer, activations alone between wafers. More wafers give
 
 A larger region has fewer rows per core and longer reductions. Where the longer reductions outweigh
 the rows, the layer is placed on fewer cores than it could have.
+
+The kernels are compiled for the region that the weights and a short context ask for. Wafers that
+longer contexts or more users add hold KV cache and cost their hops; they make no region larger, so
+that more context is never faster.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isqrt
+from math import ceil, floor, inf, isqrt, sqrt
 from typing import Final
 
 from sparkcode.errors import UsageError
@@ -45,38 +49,63 @@ class Placement:
 def place(
     chip: WaferChip, shape: ModelShape, *, context: int = DEFAULT_CONTEXT, users: int = 1
 ) -> Placement:
-    """The fewest wafers that hold the weights and ``users`` KV caches of ``context`` tokens.
+    """The fewest wafers that hold whole layers with ``users`` KV caches of ``context`` tokens.
 
     Raises ``UsageError`` if a layer would have to be cut between wafers.
     """
+    fewest = _layers_per_wafer(chip, shape, context=min(context, DEFAULT_CONTEXT), users=1)
+    layers = _layers_per_wafer(chip, shape, context=context, users=users)
+    wafers = ceil(shape.num_layers / layers)
+    capacity = wafers * chip.usable_sram * chip.sram_bytes - shape.weight_bytes
+    return Placement(
+        devices=wafers,
+        layers_per_wafer=layers,
+        region_side=_region_side(chip, shape, fewest),
+        kv_capacity_bytes=capacity,
+        max_context=_longest_context(chip, shape, layers, users),
+    )
+
+
+def _layers_per_wafer(chip: WaferChip, shape: ModelShape, *, context: int, users: int) -> int:
     usable = chip.usable_sram * chip.sram_bytes
     needed = shape.weight_bytes + users * shape.kv_bytes(context)
-    wafers = max(1, ceil(needed / usable))
-    if wafers > shape.num_layers:
+    layers = floor(usable / needed * shape.num_layers)
+    if layers < 1:
         raise UsageError(
             f"{shape.name!r} with {users} x {context} tokens takes {needed / 1e9:,.0f} GB, more "
             f"than {shape.num_layers} of {chip.name!r} hold, one per layer; use a larger chip, "
             "fewer streams or a shorter context"
         )
-    layers = ceil(shape.num_layers / wafers)
-    capacity = wafers * usable - shape.weight_bytes
-    return Placement(
-        devices=wafers,
-        layers_per_wafer=layers,
-        region_side=_region_side(chip, shape, layers, context),
-        kv_capacity_bytes=capacity,
-        max_context=shape.context_in(capacity / users),
-    )
+    # Spread evenly over the wafers that it takes.
+    return ceil(shape.num_layers / ceil(shape.num_layers / layers))
 
 
-def _region_side(chip: WaferChip, shape: ModelShape, layers: int, context: int) -> int:
-    """The fastest side at ``context`` among those for which every layer finds room."""
+def _longest_context(chip: WaferChip, shape: ModelShape, layers: int, users: int) -> int:
+    """What the fullest wafer's SRAM leaves, for each user."""
+    usable = chip.usable_sram * chip.sram_bytes * shape.num_layers / layers
+    return shape.context_in((usable - shape.weight_bytes) / users)
+
+
+def _region_side(chip: WaferChip, shape: ModelShape, layers: int) -> int:
+    """The fastest side at a short context among those that hold a layer's weights and for which
+    every layer finds room.
+
+    Downward from the largest: once the rows alone, without their padding, take longer than the best
+    so far, every smaller side does.
+    """
     limit = min(chip.max_region_side, isqrt(int(chip.region_fill * chip.cores / layers)))
     if limit < 1:
         raise UsageError(
             f"{layers} layers do not fit the {chip.cores} cores of {chip.name!r}; use a larger chip"
         )
-    return min(
-        range(1, limit + 1),
-        key=lambda side: layer_work(chip, shape, side=side, context=context).cycles(chip),
-    )
+    core_bytes = chip.sram_bytes / chip.cores
+    least = min(limit, ceil(sqrt(shape.weight_bytes / shape.num_layers / core_bytes)))
+    rows = layer_work(chip, shape, side=1, context=DEFAULT_CONTEXT).rows
+    best, fastest = limit, inf
+    for side in range(limit, least - 1, -1):
+        if rows / side * chip.row_cycles > fastest:
+            break
+        cycles = layer_work(chip, shape, side=side, context=DEFAULT_CONTEXT).cycles(chip)
+        if cycles <= fastest:
+            best, fastest = side, cycles
+    return best

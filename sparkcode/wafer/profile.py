@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from sparkcode.wafer.chip import DEFAULT_CHIP, Chip, WaferChip, load_chip
 from sparkcode.wafer.cost import WaferCost, make_cost
+from sparkcode.wafer.drafting import Cycle, best_cycle
 from sparkcode.wafer.gpu import GpuCost
-from sparkcode.wafer.shape import DEFAULT_SHAPE, ModelShape, load_shape
+from sparkcode.wafer.shape import DEFAULT_SHAPE, Draft, ModelShape, load_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,13 @@ class Profile:
         """Longest context of one stream, in tokens."""
         return self.cost.placement.max_context
 
-    @property
-    def accepted_per_step(self) -> float:
-        """Tokens that a step yields on average: more than one with speculative decoding."""
-        if isinstance(self.chip, WaferChip) and self.shape.speculation:
-            return self.chip.accepted_per_step
-        return 1.0
+    def cycle(self, context: int) -> Cycle:
+        """One round of draft and verification at ``context``; a plain step where nothing drafts."""
+        return best_cycle(self.cost, drafts_on(self.chip, self.shape), context)
 
     def tokens_per_second(self, context: int) -> float:
         """Output rate of one stream at ``context`` tokens, as a vendor would state it."""
-        return self.accepted_per_step / self.cost.decode_seconds(context)
+        return 1 / self.cycle(context).seconds_per_token
 
     def ttft_seconds(self, new_tokens: int, context: int = 0) -> float:
         """From the prompt's arrival to its first output token, without network or queue."""
@@ -59,6 +57,14 @@ class Profile:
     def breakdown(self, context: int) -> Mapping[str, float]:
         """Seconds of a decode step by cause."""
         return self.cost.breakdown(context)
+
+
+def drafts_on(chip: Chip, shape: ModelShape) -> Draft:
+    """What drafts for ``shape`` as it is usually served on ``chip``.
+
+    Services on wafers draft where they can; on GPUs drafts are left to whoever serves.
+    """
+    return shape.draft if isinstance(chip, WaferChip) else "none"
 
 
 def load_profile(chip_name: str = DEFAULT_CHIP, shape_name: str = DEFAULT_SHAPE) -> Profile:

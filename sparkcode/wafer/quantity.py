@@ -29,12 +29,15 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
         "experts": {"experts": 1.0},
         "tokens": {"tokens": 1.0},
         "elements": {"elements": 1.0},
+        "bits": {"bits": 1.0},
         "bytes per parameter": {"B/parameter": 1.0},
         "bytes per element": {"B/element": 1.0},
         "cycles per hop": {"cycles/hop": 1.0},
         "cycles per stage": {"cycles/stage": 1.0},
         "cycles per row": {"cycles/row": 1.0},
-        "tokens per step": {"tokens/step": 1.0},
+        "cycles": {"cycles": 1.0, "kcycles": 1e3},
+        "cycles per multiply-add": {"cycles/MAC": 1.0},
+        "cycles per iteration": {"cycles/iteration": 1.0},
     }
 )
 """Base units per written unit, by dimension. The first unit of a dimension is its base."""

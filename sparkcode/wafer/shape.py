@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, get_args
 
 from sparkcode.errors import ConfigError
 from sparkcode.wafer.catalogue import JSON_SUFFIX, DataFile, names, read
@@ -21,6 +21,9 @@ from sparkcode.wafer.hugging import shape_table
 from sparkcode.wafer.quantity import Quantity, check_keys, quantities
 
 DEFAULT_SHAPE: Final = "gpt-oss-120b"
+
+Draft = Literal["none", "head", "model"]
+"""What may draft for a model: nothing, a prediction layer of its own, a smaller model."""
 
 Layers = Annotated[int, Quantity("layers", 1, 1e4, whole=True)]
 Size = Annotated[int, Quantity("elements", 1, 1e7, whole=True)]
@@ -44,6 +47,8 @@ class ModelShape:
     """Vectors of ``kv_size`` cached per token and layer: keys and values, or one latent."""
     intermediate_size: OptionalSize = 0
     """Of a dense layer; 0 if every layer has experts."""
+    gated: bool = True
+    """Whether a dense block has a gate beside its up projection."""
     num_experts: Experts = 0
     experts_per_token: Experts = 0
     expert_intermediate_size: OptionalSize = 0
@@ -55,14 +60,18 @@ class ModelShape:
     tied_embeddings: bool = False
     """Whether the head shares the embedding's weights."""
     weight_bytes_per_parameter: Annotated[float, Quantity("bytes per parameter", 0.1, 8.0)] = 2.0
+    expert_bytes_per_parameter: Annotated[float, Quantity("bytes per parameter", 0.0, 8.0)] = 0.0
+    """Of the experts, where they are stored differently; 0 for as the rest."""
+    activation_bits: Annotated[int, Quantity("bits", 8, 16, whole=True)] = 16
+    """Bits of the values that weights are multiplied with, on hardware that multiplies those."""
     kv_bytes_per_element: Annotated[float, Quantity("bytes per element", 0.1, 8.0)] = 2.0
     context_length: Context
     """Longest context, in tokens, that the model was trained for."""
     window: Annotated[int, Quantity("tokens", 0, 1e8, whole=True)] = 0
     """Sliding window in tokens of the layers that have one."""
     window_layers: Annotated[int, Quantity("layers", 0, 1e4, whole=True)] = 0
-    speculation: bool = False
-    """Whether it is served with a draft model or head."""
+    draft: Draft = "none"
+    """What it is, or is likely to be, served with."""
 
     @property
     def attention_parameters(self) -> int:
@@ -71,8 +80,8 @@ class ModelShape:
 
     @property
     def dense_parameters(self) -> int:
-        """Of one dense layer's gated block: up, gate, down."""
-        return 3 * self.hidden_size * self.intermediate_size
+        """Of one dense layer's block: up, gate if there is one, down."""
+        return (3 if self.gated else 2) * self.hidden_size * self.intermediate_size
 
     @property
     def expert_parameters(self) -> int:
@@ -100,7 +109,15 @@ class ModelShape:
 
     @property
     def weight_bytes(self) -> float:
-        return self.total_parameters * self.weight_bytes_per_parameter
+        embedding = 0 if self.tied_embeddings else self.head_parameters
+        rest = embedding * self.weight_bytes_per_parameter
+        return self.bytes_read(self.num_experts) + rest
+
+    @property
+    def widened(self) -> bool:
+        """Whether weights are stored in fewer bits than they are multiplied in."""
+        stored = self.expert_bytes_per_parameter or self.weight_bytes_per_parameter
+        return min(stored, self.weight_bytes_per_parameter) < self.activation_bits / 8
 
     @property
     def kv_bytes_per_token(self) -> float:
@@ -116,6 +133,13 @@ class ModelShape:
         dense = (1 - self.moe_fraction) * self.dense_parameters
         moe = self.moe_fraction * (self.shared_parameters + experts * self.expert_parameters)
         return self.num_layers * (self.attention_parameters + dense + moe) + self.head_parameters
+
+    def bytes_read(self, experts: float) -> float:
+        """As ``parameters_read``, in bytes."""
+        rest = self.parameters_read(0)
+        chosen = self.parameters_read(experts) - rest
+        stored = self.expert_bytes_per_parameter or self.weight_bytes_per_parameter
+        return rest * self.weight_bytes_per_parameter + chosen * stored
 
     def distinct_experts(self, tokens: int) -> float:
         """Experts of a layer that ``tokens`` tokens touch, if routed independently."""
@@ -173,15 +197,21 @@ def load_shape(name: str, folder: Path | None = None) -> ModelShape:
         if key in numbers:
             values[key] = numbers[key].check(value, where=where)
         else:
-            values[key] = _plain(value, expected=str if key == "source" else bool, where=where)
+            values[key] = _plain(key, value, where=where)
     shape = ModelShape(name=data.name, **values)
     _check_whole(shape, data)
     return shape
 
 
-def _plain(value: object, *, expected: type[str] | type[bool], where: str) -> str | bool:
+def _plain(key: str, value: object, *, where: str) -> str | bool:
+    """A field that is no number."""
+    if key == "draft":
+        if value not in get_args(Draft):
+            listed = ", ".join(get_args(Draft))
+            raise ConfigError(f"{where}: {value!r}; expected one of: {listed}")
+        return str(value)
+    expected, wanted = (str, "a line of text") if key == "source" else (bool, "true or false")
     if not isinstance(value, expected) or value == "":
-        wanted = "a line of text" if expected is str else "true or false"
         raise ConfigError(f"{where}: {value!r}; expected {wanted}")
     return value
 

@@ -1,10 +1,12 @@
 """One configuration, simulated: a model on a chip, a prompt, an answer and some users. Pure.
 
 Users share wafers as a pipeline: their tokens follow each other through the layers, so up to the
-*knee*, a step's time over a stage's, nobody waits. Beyond it each waits for its turn. They share
-GPUs as a batch: weights are read once for all of them, each KV cache for its own.
+*knee*, a round's time over that of its tokens' stages, nobody waits. Beyond it each waits for its
+turn, and a service drafts less, because drafted tokens take turns too. They share GPUs as a batch:
+weights are read once for all of them, each KV cache for its own; users whose caches find no room
+get a group of devices of their own, and the pace stated is the fullest group's.
 
-Times are of the chip alone: no network, no queue.
+Times are of the chip alone, unless a transport is named: no network, no queue.
 """
 
 from __future__ import annotations
@@ -13,11 +15,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparkcode.errors import UsageError
-from sparkcode.wafer.chip import Chip, WaferChip
+from sparkcode.wafer.chip import Chip
 from sparkcode.wafer.cost import WaferCost, make_cost
+from sparkcode.wafer.drafting import cycles
 from sparkcode.wafer.gpu import GpuCost
+from sparkcode.wafer.network import NO_NETWORK, Transport
 from sparkcode.wafer.shape import ModelShape
 from sparkcode.wafer.tandem import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is asked and answered, in tokens."""
+
+    prompt: int
+    output: int
+    cached: int = 0
+    """Of the prompt: attended to, but not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +43,13 @@ class Simulation:
     devices: int
     """Wafers or GPUs."""
     users: int
-    prompt_tokens: int
-    output_tokens: int
+    turn: Turn
     ttft: float
     """From the prompt's arrival to the first token."""
     tpot: float
     """Between two tokens of one user, at the middle of the answer."""
+    prompt_turn: float
+    """Seconds for which a prompt keeps the devices from the other users' tokens."""
     breakdown: Mapping[str, float]
     """Seconds of ``tpot`` by cause; they add up to it."""
     joules_per_token: float
@@ -47,6 +62,10 @@ class Simulation:
     """Cores along one side of a layer's region; 0 on GPUs."""
     layers_per_device: int = 0
     """0 on GPUs, which share each layer."""
+    drafted: int = 0
+    """Tokens that are drafted in a round; 0 for plain decoding."""
+    accepted: float = 1.0
+    """Mean tokens that a round yields; they are seen together."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -61,30 +80,42 @@ class Simulation:
     @property
     def answer_seconds(self) -> float:
         """From the prompt's arrival to the last token."""
-        return self.ttft + (self.output_tokens - 1) * self.tpot
+        return self.ttft + (self.turn.output - 1) * self.tpot
 
 
 def simulate(
-    chip: Chip, shape: ModelShape, *, prompt_tokens: int, output_tokens: int, users: int
+    chip: Chip,
+    shape: ModelShape,
+    turn: Turn,
+    *,
+    users: int = 1,
+    transport: Transport = NO_NETWORK,
 ) -> Simulation:
     """The simulation of one configuration.
 
-    UsageError if the tokens exceed the model's context, or the model does not fit the chip.
+    UsageError if the tokens exceed the model's context, more are cached than the prompt has, or the
+    model does not fit the chip.
     """
-    context = prompt_tokens + output_tokens
+    if turn.cached > turn.prompt:
+        raise UsageError(
+            f"{turn.cached} cached tokens are more than the prompt's {turn.prompt}; use fewer"
+        )
+    context = turn.prompt + turn.output
     if context > shape.context_length:
         raise UsageError(
-            f"{prompt_tokens} + {output_tokens} tokens are more than {shape.name!r} holds, "
+            f"{turn.prompt} + {turn.output} tokens are more than {shape.name!r} holds, "
             f"{shape.context_length}; use a shorter --context"
         )
     cost = make_cost(chip, shape, context=context, users=users)
-    middle = prompt_tokens + output_tokens // 2
-    first = cost.prefill_seconds(prompt_tokens, 0) + cost.decode_seconds(prompt_tokens)
-    accepted = 1.0
-    if isinstance(chip, WaferChip) and shape.speculation:
-        accepted = chip.accepted_per_step
-    parts, knee = _step(cost, middle, users)
-    breakdown = {cause: seconds / accepted for cause, seconds in parts.items()}
+    middle = turn.prompt + turn.output // 2
+    reading = cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
+    fill = cost.decode_seconds(turn.cached) if reading and isinstance(cost, WaferCost) else 0.0
+    first = transport.before_first(turn.prompt) + reading + cost.decode_seconds(turn.prompt)
+    step = _step(cost, middle, users)
+    breakdown = {cause: seconds / step.accepted for cause, seconds in step.parts.items()}
+    on_chip = sum(breakdown.values())
+    if transport.token:
+        breakdown["network"] = transport.token
     tpot = sum(breakdown.values())
     wafer = cost if isinstance(cost, WaferCost) else None
     return Simulation(
@@ -92,16 +123,18 @@ def simulate(
         chip=chip.name,
         devices=cost.placement.devices,
         users=users,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
+        turn=turn,
         ttft=first,
         tpot=tpot,
+        prompt_turn=reading - fill,
         breakdown=breakdown,
-        joules_per_token=cost.placement.devices * chip.power * tpot / users,
+        joules_per_token=cost.placement.devices * chip.power * on_chip / users,
         max_context=cost.placement.max_context,
-        knee=knee,
+        knee=step.knee,
         region_side=wafer.placement.region_side if wafer else 0,
         layers_per_device=wafer.placement.layers_per_wafer if wafer else 0,
+        drafted=step.drafted,
+        accepted=step.accepted,
     )
 
 
@@ -114,12 +147,34 @@ def pipeline_of(cost: WaferCost, context: int) -> Pipeline:
     return Pipeline(layers, latency, cost.stage_seconds(context), hops)
 
 
-def _step(cost: WaferCost | GpuCost, context: int, users: int) -> tuple[Mapping[str, float], float]:
-    """Seconds of one user's decode step by cause, and the knee."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One round of one user: seconds by cause, and what it yields."""
+
+    parts: Mapping[str, float]
+    knee: float
+    drafted: int = 0
+    accepted: float = 1.0
+
+
+def _step(cost: WaferCost | GpuCost, context: int, users: int) -> _Step:
     if isinstance(cost, GpuCost):
-        return cost.batch_breakdown(users, context), 1.0
+        return _Step(cost.batch_breakdown(cost.placement.streams, context), 1.0)
+    stage = cost.stage_seconds(context)
+
+    def turns(drafted: int) -> float:
+        """Until every user's tokens of a round have had their turn in the slowest layer."""
+        return users * (drafted + 1) * stage
+
+    best = min(
+        cycles(cost, cost.shape.draft, context),
+        key=lambda found: max(found.seconds, turns(found.drafted)) / found.accepted,
+    )
     parts = dict(cost.breakdown(context))
-    step, stage = sum(parts.values()), cost.stage_seconds(context)
-    if users * stage > step:
-        parts["waiting"] = users * stage - step
-    return parts, max(1.0, step / stage)
+    if best.drafted:
+        parts["draft"] = best.draft_seconds
+        parts["verify"] = best.drafted * stage
+    if turns(best.drafted) > best.seconds:
+        parts["waiting"] = turns(best.drafted) - best.seconds
+    knee = best.seconds / ((best.drafted + 1) * stage)
+    return _Step(parts, max(1.0, knee), best.drafted, best.accepted)

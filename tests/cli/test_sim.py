@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import click
 import pytest
 
 from sparkcode.cli.sim import sim
@@ -25,7 +27,7 @@ def test_the_json_has_the_contracts_keys() -> None:
 def test_a_gpu_has_no_wafers() -> None:
     _, stdout, _ = invoke(sim, ["--chip", "h100", "--model", "llama-3.1-70b", "--json"])
     facts = json.loads(stdout)
-    assert (facts["wafers"], facts["devices"], facts["region_side"]) == (0, 2, 0)
+    assert (facts["wafers"], facts["devices"], facts["region_side"]) == (0, 4, 0)
 
 
 def test_the_table_for_people() -> None:
@@ -51,3 +53,96 @@ def test_mistakes(args: list[str], said: str) -> None:
     status, stdout, error = invoke(sim, args)
     assert (status, stdout) == (2, "")
     assert said in error
+
+
+def test_the_transport_is_a_cause_of_its_own() -> None:
+    _, stdout, _ = invoke(sim, ["--json", "--transport", "websocket"])
+    over, alone = json.loads(stdout), json.loads(invoke(sim, ["--json"])[1])
+    assert sum(over["breakdown"].values()) == pytest.approx(over["tpot"])
+    assert over["ttft"] - alone["ttft"] == pytest.approx(0.06)
+    assert over["breakdown"]["network"] == pytest.approx(0.00021)
+    assert over["joules_per_token"] == pytest.approx(alone["joules_per_token"])
+
+
+def test_drafts_are_told() -> None:
+    _, stdout, _ = invoke(sim, ["--model", "llama-3.1-70b"])
+    assert "3 drafted, 2.9 accepted, seen together" in stdout
+
+
+# --- validate ----------------------------------------------------------------------------------
+
+
+def test_validate_has_the_contracts_keys() -> None:
+    status, stdout, _ = invoke(sim, ["validate", "--json"])
+    facts = json.loads(stdout)
+    assert status == 0
+    assert {"classes", "class_mean", "row_median", "bounds", "constants", "baselines"} <= set(facts)
+    for score in facts["classes"].values():
+        assert {"n", "mape", "median", "max"} <= score.keys()
+    assert facts["bounds"] == {"satisfied": 4, "violated": []}
+    assert facts["class_mean"] < 0.06
+    ids = {row["row_id"] for row in facts["rows"]}
+    assert set(facts["constants"]["hop_cycles"]["rows"]) <= ids
+
+
+def test_validate_for_people() -> None:
+    _, stdout, _ = invoke(sim, ["validate", "--rows"])
+    assert "mean over classes" in stdout
+    assert "one-sided figures: 4 of 4 satisfied" in stdout
+    assert "r001   wse2_decode" in stdout
+
+
+def test_validate_a_table_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    header = (
+        "row_id,system,chips,model,precision,context_in,output_tokens,batch_or_users,"
+        "metric,value,source,confidence,klass,notes"
+    )
+    upper = "b1,Cerebras,CS-3,gpt-oss-120b,,,,1,decode_tok_s,10,none,high,wse3_bound,upper"
+    path.write_text(f"{header}\n{upper}\n")
+    _, stdout, _ = invoke(sim, ["validate", "--data", str(path)])
+    assert "violated: b1 gpt-oss-120b, 10, predicted" in stdout
+    assert "baselines" not in stdout
+
+
+def test_validate_refuses_what_is_no_table(tmp_path: Path) -> None:
+    status, _, stderr = invoke(sim, ["validate", "--data", str(tmp_path / "none.csv")])
+    assert status == 2
+    assert "none.csv': No such file or directory; give a CSV file" in stderr
+
+
+# --- fleet -------------------------------------------------------------------------------------
+
+
+def test_fleet_prints_every_assumption() -> None:
+    status, stdout, _ = invoke(sim, ["fleet"])
+    assert status == 0
+    for text in (
+        "750 MW",
+        "1.2 times",
+        "96,000 tokens",
+        "95 % cached",
+        "213",
+        "1,000 tok/s",
+        "50 %",
+    ):
+        assert text in stdout
+    assert stdout.count("\n") == 10
+
+
+def test_fleet_json() -> None:
+    flags = ["--megawatts", "10", "--phases", "soon=1/2,later=1", "--chip", "wse3-turbo"]
+    _, stdout, _ = invoke(sim, ["fleet", "--json", *flags])
+    facts = json.loads(stdout)
+    assert facts["assumptions"]["megawatts"] == 10
+    assert [phase["when"] for phase in facts["phases"]] == ["soon", "later"]
+    assert facts["phases"][1]["megawatts"] == 10
+    assert facts["instance"]["tokens_per_second"] >= 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["2026", "2026=2", "2026=x", "=1", "2026=1/0", "a=1,b=1/2", "a=-1"]
+)
+def test_fleet_refuses_phases_that_are_none(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected"):
+        invoke(sim, ["fleet", "--phases", text])

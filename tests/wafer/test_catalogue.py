@@ -39,7 +39,7 @@ def test_reads_a_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["wse9", "../chips/wse3", "", "WSE3"])
 def test_an_unknown_name_lists_those_that_exist(name: str) -> None:
-    with pytest.raises(UsageError, match=r"unknown chip '.*'; expected one of: h100, .*wse3"):
+    with pytest.raises(UsageError, match=r"unknown chip '.*'; expected one of: .*h100, .*wse3"):
         read("chips", name)
 
 

@@ -92,7 +92,7 @@ def test_latent_attention_shared_experts_and_dense_layers(tmp_path: Path) -> Non
     assert (found.kv_size, found.kv_tensors, found.q_size) == (576, 1, 16384)
     assert found.moe_fraction == pytest.approx(58 / 61)
     assert (found.shared_intermediate_size, found.intermediate_size) == (2048, 18432)
-    assert (found.weight_bytes_per_parameter, found.speculation) == (1.0, True)
+    assert (found.weight_bytes_per_parameter, found.draft) == (1.0, "head")
     # Published: 671 and 37 billion; the low ranks of Q are not counted.
     assert found.total_parameters == pytest.approx(671e9, rel=0.03)
 

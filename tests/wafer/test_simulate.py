@@ -8,7 +8,7 @@ from sparkcode.errors import UsageError
 from sparkcode.wafer.chip import load_chip
 from sparkcode.wafer.profile import load_profile
 from sparkcode.wafer.shape import load_shape
-from sparkcode.wafer.simulate import Simulation, simulate
+from sparkcode.wafer.simulate import Simulation, Turn, simulate
 
 CHIPS = ("wse3", "h100")
 MODELS = ("gpt-oss-120b", "llama-3.1-8b", "llama-3.1-70b", "qwen2.5-coder-0.5b")
@@ -17,9 +17,7 @@ MODELS = ("gpt-oss-120b", "llama-3.1-8b", "llama-3.1-70b", "qwen2.5-coder-0.5b")
 def simulated(
     chip: str = "wse3", model: str = "gpt-oss-120b", prompt: int = 8192, users: int = 1
 ) -> Simulation:
-    return simulate(
-        load_chip(chip), load_shape(model), prompt_tokens=prompt, output_tokens=100, users=users
-    )
+    return simulate(load_chip(chip), load_shape(model), Turn(prompt, 100), users=users)
 
 
 @pytest.mark.parametrize("chip", CHIPS)
@@ -55,6 +53,16 @@ def test_up_to_the_knee_nobody_waits() -> None:
     )
 
 
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("model", ["llama-3.1-70b", "gpt-oss-120b"])
+def test_more_users_are_never_faster(chip: str, model: str) -> None:
+    counts = [1, 2, 3, 7, 8, 30, 64, 100, 200, 1000]
+    found = [simulated(chip, model, 4000, users) for users in counts]
+    for few, many in pairwise(found):
+        assert few.tpot <= many.tpot * (1 + 1e-12)
+        assert few.devices <= many.devices
+
+
 def test_users_share_the_weights_of_a_gpu() -> None:
     alone, eight = (simulated("h100", "llama-3.1-8b", 1000, users) for users in (1, 8))
     assert eight.breakdown["weights"] == pytest.approx(alone.breakdown["weights"])
@@ -70,11 +78,37 @@ def test_a_longer_prompt_takes_longer_to_read(chip: str) -> None:
         assert short.ttft < long.ttft
 
 
-def test_a_longer_context_slows_a_gpu() -> None:
-    # Wafers are added for it instead, and with them larger regions.
-    found = [simulated("h100", "llama-3.1-8b", prompt) for prompt in (100, 1000, 8000, 64_000)]
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_longer_context_is_slower(chip: str) -> None:
+    found = [simulated(chip, "llama-3.1-70b", prompt) for prompt in (100, 1000, 8000, 64_000)]
     for short, long in pairwise(found):
         assert short.tpot < long.tpot
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_what_is_cached_need_not_be_read(chip: str) -> None:
+    def cached(tokens: int) -> Simulation:
+        return simulate(load_chip(chip), load_shape("llama-3.1-8b"), Turn(8000, 100, tokens))
+
+    found = [cached(tokens) for tokens in (0, 4000, 7900, 8000)]
+    for less, more in pairwise(found):
+        assert more.ttft < less.ttft
+        assert more.prompt_turn < less.prompt_turn
+        assert more.tpot == less.tpot
+    assert found[-1].prompt_turn == 0
+    assert found[-1].ttft < 2 * found[-1].tpot
+
+
+def test_more_cached_than_there_is_is_refused() -> None:
+    with pytest.raises(UsageError, match="9 cached tokens are more than the prompt's 8"):
+        simulate(load_chip("wse3"), load_shape("llama-3.1-8b"), Turn(8, 1, 9))
+
+
+def test_a_crowd_drafts_less() -> None:
+    alone, crowd = simulated(model="llama-3.1-70b"), simulated(model="llama-3.1-70b", users=64)
+    assert alone.drafted > crowd.drafted == 0
+    assert alone.accepted > 2
+    assert {"draft", "verify"} <= alone.breakdown.keys()
 
 
 def test_more_than_the_model_holds_is_refused() -> None:

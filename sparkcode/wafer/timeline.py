@@ -1,0 +1,110 @@
+"""When each token of an answer would be seen, on a profile or at a plain pace. Pure.
+
+With drafts, tokens come in bursts: a round takes its time and then yields what was accepted, all at
+once. A mean of 2.8 a round is played as rounds of two and three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparkcode.errors import UsageError
+from sparkcode.wafer.network import NO_NETWORK, Transport
+from sparkcode.wafer.profile import Profile, load_profile
+from sparkcode.wafer.shape import DEFAULT_SHAPE
+from sparkcode.wafer.simulate import Turn
+
+MIN_PACE = 0.1
+MAX_PACE = 100_000.0
+"""Tokens a second that can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One answer: seconds from the prompt's arrival to each of its tokens, never falling."""
+
+    name: str
+    times: Sequence[float]
+    joules_per_token: float | None = None
+    """None where there is no chip."""
+
+    @property
+    def ttft(self) -> float:
+        return self.times[0]
+
+    @property
+    def seconds(self) -> float:
+        return self.times[-1]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """After the first token; of a single one, over its own time."""
+        spent = self.seconds - self.ttft
+        return (len(self.times) - 1) / spent if spent > 0 else 1 / max(self.ttft, 1e-9)
+
+    def seen(self, now: float) -> int:
+        """Tokens that are out at ``now`` seconds."""
+        low, high = 0, len(self.times)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.times[middle] <= now else (low, middle)
+        return low
+
+
+def timeline(profile: Profile, turn: Turn, transport: Transport = NO_NETWORK) -> Timeline:
+    """UsageError if the turn is longer than the profile's context."""
+    whole = turn.prompt + turn.output
+    if whole > profile.max_context:
+        raise UsageError(
+            f"{turn.prompt} + {turn.output} tokens are more than {profile.name!r} holds, "
+            f"{profile.max_context}; use a shorter --context"
+        )
+    reading = profile.cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
+    now = transport.before_first(turn.prompt) + reading + profile.cost.decode_seconds(turn.prompt)
+    middle = profile.cycle(turn.prompt + turn.output // 2)
+    times = [now]
+    rounds = 0
+    while len(times) < turn.output:
+        rounds += 1
+        burst = int(rounds * middle.accepted) - int((rounds - 1) * middle.accepted)
+        now += middle.seconds + burst * transport.token
+        times += [now] * min(burst, turn.output - len(times))
+    joules = profile.joules_per_token(turn.prompt + turn.output // 2)
+    return Timeline(profile.name, times, joules)
+
+
+def at_pace(pace: float, turn: Turn, transport: Transport = NO_NETWORK) -> Timeline:
+    """Tokens a second, from the first on."""
+    start = transport.before_first(turn.prompt)
+    each = 1 / pace + transport.token
+    return Timeline(f"{pace:g} tok/s", [start + (at + 1) * each for at in range(turn.output)])
+
+
+def asked(text: str, model: str | None = None) -> Profile | float:
+    """What ``wse3``, ``wse3/llama-3.1-8b`` or ``50`` means: a profile, or tokens a second.
+
+    ``model`` is meant where the text names none. UsageError says what would be right.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        pace = float(text)
+        if not MIN_PACE <= pace <= MAX_PACE:
+            raise UsageError(
+                f"{text} tokens a second; expected from {MIN_PACE:g} to {MAX_PACE:,.0f}"
+            )
+        return pace
+    chip, slash, shape = text.partition("/")
+    if text.endswith(".toml") or not slash:
+        return load_profile(text, model or DEFAULT_SHAPE)
+    return load_profile(chip, shape)
+
+
+def play(
+    text: str, turn: Turn, *, model: str | None = None, over: Transport = NO_NETWORK
+) -> Timeline:
+    """The timeline of what ``asked`` finds."""
+    found = asked(text, model)
+    if isinstance(found, Profile):
+        return timeline(found, turn, over)
+    return at_pace(found, turn, over)
