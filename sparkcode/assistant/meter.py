@@ -72,6 +72,8 @@ class StreamStats:
     """As the engine measured it, from its own timing event."""
     accepted_per_step: float | None = None
     """Tokens that a forward pass brought on average, told in the same event."""
+    sim_lag: float | None = None
+    """Most that a token was computed after its deadline on the simulated chip, told there too."""
     elapsed: float | None = None
     """Since the request, up to the end of the response."""
 
@@ -132,6 +134,7 @@ class _Run:
         self.end: float | None = None
         self.engine_ttft: float | None = None
         self.accepted_per_step: float | None = None
+        self.sim_lag: float | None = None
         self._ttft: float | None = None
         self._ttfp: float | None = None
         self._wall = _Series()
@@ -195,6 +198,7 @@ class _Run:
             display_efficiency=self._efficiency(),
             engine_ttft=self.engine_ttft,
             accepted_per_step=self.accepted_per_step,
+            sim_lag=self.sim_lag,
             elapsed=(now if self.end is None else self.end) - self.request,
         )
 
@@ -260,6 +264,7 @@ class StreamMeter:
             case WebSocketTiming(timing_metrics=metrics):
                 run.engine_ttft = _seconds(metrics.get("engine_service_ttft_total_ms"))
                 run.accepted_per_step = _number(metrics.get("spark_accepted_per_step"))
+                run.sim_lag = _seconds(metrics.get("lag_ms"))
             case ResponseCompleted() | ResponseIncomplete() | ResponseFailed() | ErrorEvent():
                 run.end = now
             case _:

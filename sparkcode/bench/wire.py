@@ -119,7 +119,7 @@ async def bench_wire(
 
     With ``model`` the time to first token of the embedded engine with that model is measured too.
     """
-    with _serving([sys.executable, "-m", "sparkcode.bench.wire_server"]) as url:
+    with serving([sys.executable, "-m", "sparkcode.bench.wire_server"]) as url:
         taken: dict[str, list[Figures]] = {"http": [], "websocket": []}
         for number in range(1, rounds + 1):
             taken["http"].append(await _over(connect_sse, url, incremental=False))
@@ -133,7 +133,7 @@ async def _with_engine(model: str, say: Callable[[str], None]) -> dict[str, Any]
     """TTFT of the embedded engine, seconds, over the start of the same conversation."""
     command = [sys.executable, "-m", "sparkcode", "serve", "--port", "0", "--no-store"]
     firsts: dict[str, float] = {}
-    with _serving([*command, "--exit-with-stdin", "--model", model]) as url:
+    with serving([*command, "--exit-with-stdin", "--model", model]) as url:
         for name, connect in (("http", connect_sse), ("websocket", connect_websocket)):
             say(f"{model} over {name}")
             transport, _ = await connect(Endpoint(url))
@@ -229,7 +229,7 @@ def report(http: list[Figures], websocket: list[Figures]) -> dict[str, Any]:
 
 
 @contextmanager
-def _serving(command: list[str]) -> Iterator[str]:
+def serving(command: list[str]) -> Iterator[str]:
     """The URL of the server that ``command`` runs."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -107,3 +107,21 @@ def wire(*, rounds: int, model: str | None, as_json: bool) -> int:
     else:
         click.echo("\n".join(table(facts)))
     return 0
+
+
+@bench.command("pace")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=9,
+    show_default=True,
+    help="Answers at each pace; the median counts.",
+)
+@json_option
+def pace(*, rounds: int, as_json: bool) -> int:
+    """Whether `serve --pace sim` keeps 500, 1,000 and 4,000 tokens a second, over 200 tokens."""
+    from sparkcode.bench.pace import run, table
+
+    facts = run(rounds, say)
+    click.echo(json.dumps(facts) if as_json else "\n".join(table(facts)))
+    return 0

@@ -53,6 +53,8 @@ class Terms:
     store: Path | None
     """Where responses are kept; None for nowhere."""
     gateway: Gateway | None = None
+    dilation: float = 1.0
+    """Seconds here for a simulated one."""
 
 
 @click.command("serve")
@@ -77,6 +79,15 @@ class Terms:
     type=click.Choice(PACES),
     help="live: as computed (default of spark); sim: as the simulated chip (default of "
     "scripted); max: as computed, a delta a token.",
+)
+@click.option(
+    "--time-dilation",
+    "dilation",
+    type=click.FloatRange(0.01, 10_000.0),
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="Of --pace sim: seconds here for a simulated one.",
 )
 @click.option("--chip", metavar="NAME|FILE", help="Simulated chip.")
 @click.option("--profile", metavar="NAME|FILE", help="Simulated model shape.")
@@ -110,12 +121,16 @@ def serve(
         click.echo(config_text(host, port or DEFAULT_PORT, needs_key=api_key != ""))
         return 0
     no_store, gateway = flags.pop("no_store"), gateway_of(flags)
+    dilation = flags.pop("dilation")
     files = config_files(Path.cwd())
     config, _ = load_config(files, os.environ, flags)
     _check(config, script, gateway)
+    if dilation != 1.0 and _pace(config) != "sim":
+        raise UsageError(f"--time-dilation {dilation:g} needs --pace sim, not {_pace(config)!r}")
     if exit_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-    terms = Terms(host, port, api_key, threads, None if no_store else store_path(), gateway)
+    store = None if no_store else store_path()
+    terms = Terms(host, port, api_key, threads, store, gateway, dilation)
     return _serve(config, terms, script)
 
 
@@ -136,31 +151,41 @@ def _serve(config: Config, terms: Terms, script: Path | None) -> int:
             upstream = open_gateway(terms.gateway, config.model, os.environ, LoopClock())
         engine = upstream or _engine(config, script, terms.threads)
         start_listening(listening)
-        pace = config.pace or ("sim" if config.engine == "scripted" else "live")
         # Nothing is opened before there is something to keep.
         shelf = None if terms.store is None else Shelf(terms.store, time.time)
         try:
-            paced = cast("PaceMode", pace)
-            came = run_server(_run(engine, upstream, paced, gate, listening, shelf))
+            served = Hubbed(engine, upstream, _pace(config), terms.dilation)
+            came = run_server(_run(served, gate, listening, shelf))
         finally:
             if shelf is not None:
                 shelf.close()
     return 128 + signal.SIGINT if signal.SIGINT in came else 0
 
 
+def _pace(config: Config) -> PaceMode:
+    return cast("PaceMode", config.pace or ("sim" if config.engine == "scripted" else "live"))
+
+
+@dataclass(frozen=True, slots=True)
+class Hubbed:
+    """Who makes the answers, and by what they are released."""
+
+    engine: Engine | Upstream
+    upstream: Upstream | None
+    pace: PaceMode
+    dilation: float
+
+
 async def _run(
-    engine: Engine | Upstream,
-    upstream: Upstream | None,
-    pace: PaceMode,
-    gate: Gate,
-    listening: socket.socket,
-    shelf: Shelf | None,
+    served: Hubbed, gate: Gate, listening: socket.socket, shelf: Shelf | None
 ) -> list[int]:
     from sparkcode.server.app import create_app
     from sparkcode.server.hub import SWITCH_INTERVAL_SECONDS, Hub, WorkerThread, run_inline
     from sparkcode.server.listener import Listener, base_url, stop_on_signals
     from sparkcode.server.service import Service
     from sparkcode.server.store import ResponseStore
+
+    engine, upstream = served.engine, served.upstream
 
     def announce() -> None:
         line = {
@@ -180,7 +205,13 @@ async def _run(
         # An engine that waits has steps of its own; one whose steps cost no time needs no thread.
         computes = engine.info.engine == "spark"
         run_step = None if upstream is not None else worker if computes else run_inline
-        hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=run_step)
+        hub = Hub(
+            engine,
+            pace=served.pace,
+            clock=LoopClock(),
+            run_step=run_step,
+            dilation=served.dilation,
+        )
         service = Service(hub, time.time, responses=ResponseStore(keeper=shelf))
         app = create_app(service, gate)
         listener = Listener(app, listening, announce)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkcode.cli.shapes import shape_of
 from sparkcode.cli.sim_fleet import fleet
 from sparkcode.cli.sim_validate import validate
 
@@ -61,32 +63,48 @@ BAR = 32
     show_default=True,
     help="Overhead of the protocol, assumed.",
 )
+@click.option(
+    "--plot",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png|svg",
+    help="Also draw roofline, pace against context, users against pace, and times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
 def sim(
-    ctx: click.Context, /, *, model: str | None, chip: str | None, as_json: bool, **given: Any
+    ctx: click.Context,
+    /,
+    *,
+    model: str | None,
+    chip: str | None,
+    target: Path | None,
+    as_json: bool,
+    **given: Any,
 ) -> int:
     """Simulate a model on a wafer or on GPUs: time to first token, rate, energy.
 
     All figures are simulated, of the chip alone: no queue, and no network unless --transport adds
     one. Chips and models are the
     data files of the package (`wse3`, `h100`; `gpt-oss-120b`, `llama-3.1-8b` ...), TOML files of
-    your own in the same form, or for a model the config.json that its makers publish.
+    your own in the same form, or for a model the config.json that its makers publish or a GGUF
+    file, of which only the header is read.
     """
     if ctx.invoked_subcommand is not None:
         return 0
+    from sparkcode.cli.sim_plot import check_target, plot
     from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
     from sparkcode.wafer.network import TRANSPORTS
-    from sparkcode.wafer.shape import DEFAULT_SHAPE, load_shape
     from sparkcode.wafer.simulate import Turn, simulate
 
-    found = simulate(
-        load_chip(chip or DEFAULT_CHIP),
-        load_shape(model or DEFAULT_SHAPE),
-        Turn(given["context"], given["output"], given["cached"]),
-        users=given["users"],
-        transport=TRANSPORTS[given["transport"]],
-    )
+    if target is not None:
+        check_target(target)
+    on, shape = load_chip(chip or DEFAULT_CHIP), shape_of(model)
+    turn = Turn(given["context"], given["output"], given["cached"])
+    transport = TRANSPORTS[given["transport"]]
+    found = simulate(on, shape, turn, users=given["users"], transport=transport)
+    if target is not None:
+        plot(target, on, shape, turn, given["users"])
     click.echo(json.dumps(facts(found)) if as_json else "\n".join(table(found)))
     return 0
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkcode.cli.shapes import shape_of
+
 if TYPE_CHECKING:
     from sparkcode.wafer.fleet import Fleet
 
@@ -107,11 +109,8 @@ def fleet(*, model: str | None, chip: str | None, as_json: bool, **given: Any) -
     """
     from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
     from sparkcode.wafer.fleet import Assumptions, plan
-    from sparkcode.wafer.shape import DEFAULT_SHAPE, load_shape
 
-    found = plan(
-        load_chip(chip or DEFAULT_CHIP), load_shape(model or DEFAULT_SHAPE), Assumptions(**given)
-    )
+    found = plan(load_chip(chip or DEFAULT_CHIP), shape_of(model), Assumptions(**given))
     click.echo(json.dumps(facts(found)) if as_json else "\n".join(table(found)))
     return 0
 

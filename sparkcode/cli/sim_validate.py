@@ -94,15 +94,15 @@ def _facts_of(item: Scored) -> dict[str, Any]:
 def table(found: Report, calibration: Calibration) -> Iterator[str]:
     yield f"{'class':<26}{'n':>4}{'mean':>9}{'median':>9}{'largest':>9}{'left out':>10}"
     for klass, score in found.classes.items():
-        left = f"{_percent(score.left_out)}" if score.left_out is not None else ""
+        left = f"{percent(score.left_out)}" if score.left_out is not None else ""
         yield (
-            f"{klass:<26}{score.n:>4}{_percent(score.mape):>9}{_percent(score.median):>9}"
-            f"{_percent(score.max):>9}{left:>10}"
+            f"{klass:<26}{score.n:>4}{percent(score.mape):>9}{percent(score.median):>9}"
+            f"{percent(score.max):>9}{left:>10}"
         )
     yield ""
     left_out = fmean(calibration.left_out.values())
-    yield f"mean over classes {_percent(found.class_mean)}, median over rows " + (
-        f"{_percent(found.row_median)}; with each model left out in turn, {_percent(left_out)}"
+    yield f"mean over classes {percent(found.class_mean)}, median over rows " + (
+        f"{percent(found.row_median)}; with each model left out in turn, {percent(left_out)}"
     )
     kept = len(found.satisfied)
     yield f"one-sided figures: {kept} of {kept + len(found.violated)} satisfied"
@@ -112,7 +112,7 @@ def table(found: Report, calibration: Calibration) -> Iterator[str]:
         yield f"  violated: {row.row_id} {row.model}, {row.value:,g}, {predicted}"
     if found.baselines:
         listed = ", ".join(
-            f"{name.replace('_', ' ')} {_percent(error)}" for name, error in found.baselines.items()
+            f"{name.replace('_', ' ')} {percent(error)}" for name, error in found.baselines.items()
         )
         yield f"baselines on {BASELINES_OF}: {listed}"
     yield f"not scored: {len(found.unscored)} of low confidence or of other classes, " + (
@@ -131,5 +131,6 @@ def _rows(found: Report) -> Iterator[str]:
         )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A fraction, for people."""
     return f"{100 * share:.1f} %"

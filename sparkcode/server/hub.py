@@ -211,7 +211,8 @@ def _pull_some(
 
 
 class Hub:
-    """The engine's queue; ``pace`` and ``clock`` are what its responses are released by.
+    """The engine's queue; ``pace``, ``dilation`` and ``clock`` are what its responses are released
+    by.
 
     ``run_step`` is None for an :class:`AsyncEngine`.
     """
@@ -224,8 +225,10 @@ class Hub:
         clock: Clock,
         run_step: StepRunner | None,
         waiting: int = WAITING,
+        dilation: float = 1.0,
     ) -> None:
         self.pace: Final = pace
+        self.dilation: Final = dilation
         self.clock: Final = clock
         self._engine = engine
         self._run_step = run_step

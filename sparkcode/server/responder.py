@@ -27,8 +27,11 @@ from sparkcode.protocol.events import (
 )
 from sparkcode.server.hub import AHEAD, Computed, Hub, Run
 from sparkcode.server.narrator import Narrator
-from sparkcode.wafer.pacer import Pacer, frame_clock
+from sparkcode.wafer.pacer import PaceMode, Pacer, frame_clock
 
+LOOP_SECONDS: Final = 0.0015
+"""What an event loop's timer may be off by."""
+LOOK_SECONDS: Final = 0.0001
 KEEP_ALIVE_SECONDS: Final = 15.0
 
 
@@ -117,7 +120,7 @@ class Responder:
                     yield events
                 elif not steps:
                     alarm = alarm or asyncio.create_task(self._alarm(run))
-                    await _wait(clock, run.changed, release.next_at)
+                    await _wait(clock, run.changed, release.next_at, exact=release.exact)
             else:
                 events = []
         finally:
@@ -204,6 +207,12 @@ class _Release:
         last = self._held[-1]
         return at if last.step.finish_reason is None else min(at, last.at)
 
+    @property
+    def exact(self) -> bool:
+        """Whether the next frame is a response's first text or its end, from which a pace shows."""
+        ends = bool(self._held) and self._held[-1].step.finish_reason is not None
+        return self._hub.pace == "sim" and (ends or not self._begun)
+
     def due(self, now: float) -> list[Step]:
         """Takes every step whose time has come, if a frame may leave.
 
@@ -257,7 +266,8 @@ class _Release:
             if self._pacer is None:
                 # Waiting for other turns is no time of the simulated chip; nor is warming up.
                 start = computed.at if self._run.started_at is None else self._run.started_at
-                self._pacer = Pacer("max" if self._warm else self._hub.pace, start)
+                mode: PaceMode = "max" if self._warm else self._hub.pace
+                self._pacer = Pacer(mode, start, self._hub.dilation)
             at = self._pacer.release_at(computed.step.sim_time, computed.at)
             self._held.append(Computed(computed.step, at))
             self._observe_compute(computed)
@@ -286,12 +296,20 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-async def _wait(clock: Clock, changed: asyncio.Event, until: float) -> None:
-    """Returns when ``changed`` is set or at ``until``."""
+async def _wait(clock: Clock, changed: asyncio.Event, until: float, *, exact: bool) -> None:
+    """Returns when ``changed`` is set or at ``until``.
+
+    Event loops count in milliseconds; for the last of them an ``exact`` wait asks again and again.
+    """
     if until == inf:
         await changed.wait()
         return
-    timer = asyncio.ensure_future(clock.sleep_until(until))
+    early = until - LOOP_SECONDS if exact else until
+    if exact and clock.now() >= early:
+        while clock.now() < until and not changed.is_set():
+            await clock.sleep_until(min(until, clock.now() + LOOK_SECONDS))
+        return
+    timer = asyncio.ensure_future(clock.sleep_until(early))
     waiter = asyncio.ensure_future(changed.wait())
     try:
         await asyncio.wait({timer, waiter}, return_when=asyncio.FIRST_COMPLETED)

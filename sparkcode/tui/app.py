@@ -47,6 +47,8 @@ _COMMAND_LABELS: Final = {"accept": "run it", "reject": "do not"}
 _URGENT: Final = ("interrupt", "accept", "reject", "undo")
 _LEAVE: Final = "Ctrl+C again leaves"
 _CLEARED: Final = f"{_LEAVE} (Up brings the prompt back)"
+FEEL: Final = "/feel"
+"""Begins a prompt that asks how the last answer feels elsewhere."""
 _ACTIONS: Final = frozenset(key.action.split("(")[0] for key in KEYS)
 
 
@@ -274,6 +276,10 @@ class SparkApp(App[None]):
     def action_hunk(self, by: int) -> None:
         self._stage.buffer.step_hunk(by)
 
+    async def action_wafer(self, feel: str = "") -> None:
+        """Open the wafer panel; ``feel`` says at once what to stream the newest answer as."""
+        await self.push_screen(self._stage.wafer(self._clock, feel))
+
     async def action_help(self) -> None:
         await self.push_screen(HelpScreen())
 
@@ -308,6 +314,10 @@ class SparkApp(App[None]):
         self._stage.notice = ""
 
     def on_prompt_sent(self, message: Prompt.Sent) -> None:
+        if message.text.split()[:1] == [FEEL]:
+            self._stage.prompt.put("")
+            self.call_later(self.action_wafer, message.text)
+            return
         # After the keys that the file got before: they decide which region is meant.
         self._stage.buffer.call_later(self._send, message.text)
 

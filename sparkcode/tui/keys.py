@@ -164,6 +164,15 @@ KEYS: Final = (
         "F1",
     ),
     Key(
+        "wafer",
+        "f2",
+        "wafer",
+        "wafer",
+        "The simulated chip at work, and how the last answer feels on others (also /feel h100)",
+        "Screen",
+        "F2",
+    ),
+    Key(
         "clear",
         "ctrl+c",
         "clear",

@@ -9,12 +9,13 @@ Nothing here reacts to a single token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sparkcode import __version__
 from sparkcode.assistant.composing import Asked
 from sparkcode.assistant.meter import StreamStats
 from sparkcode.assistant.session import Session
+from sparkcode.clock import Clock
 from sparkcode.errors import SparkError
 from sparkcode.tui.aiming import Aiming, title
 from sparkcode.tui.cells import visible
@@ -27,6 +28,9 @@ from sparkcode.tui.widgets.buffer import BufferView
 from sparkcode.tui.widgets.lines import Lines
 from sparkcode.tui.widgets.prompt import Prompt, Shortcut
 from sparkcode.tui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from sparkcode.tui.wafer_screen import WaferScreen
 
 PUMP_HZ: Final = 60
 FAST_RATE: Final = 200.0
@@ -58,6 +62,7 @@ class Stage:
     ) -> None:
         self.session = session
         self.panes = panes
+        self._paint = paint
         self.aiming = Aiming(panes, session.edits.exists, session.edits.text_of)
         self.notice = ""
         """One line for the user, below the newest turn."""
@@ -86,6 +91,7 @@ class Stage:
 
     def use(self, paint: Paint) -> None:
         """Another theme's styles."""
+        self._paint = paint
         for widget in (self.tabs, self.buffer, self.transcript, self.hud, self.keys):
             widget.use(paint)
 
@@ -148,6 +154,14 @@ class Stage:
         if revision == self.session.revision or late:
             self._marked_at = now
             self.session.meter.painted(now)
+
+    def wafer(self, clock: Clock, feel: str) -> WaferScreen:
+        """The panel on what the engine says it simulates, and on the newest answer."""
+        from sparkcode.tui.wafer_screen import WaferScreen, named, newest_answer
+
+        peer = self.session.link.peer
+        profile = named(peer.profile if peer else "")
+        return WaferScreen(profile, newest_answer(self.session), self._paint, clock, feel)
 
     # --- files ---------------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ DOHERTY_SECONDS: Final = 0.4
 KEEPING_UP: Final = 0.95
 """Display efficiency from which the screen is no bottleneck."""
 
+LATE_SECONDS: Final = 0.005
+"""From here on it is said that the computation could not keep the simulated chip's pace."""
+
 WIDE_CELLS: Final = 100
 """Width from which the wall line spells out its names."""
 ENGINE_CELLS: Final = 114
@@ -126,6 +129,8 @@ def sim_line(stats: StreamStats, link: Link, width: int) -> Parts:
         (rate(stats.sim_tokens_per_second), "text"),
         (" tok/s ", "muted"),
     ]
+    if (stats.sim_lag or 0.0) >= LATE_SECONDS:
+        left.append((f"late {milliseconds(stats.sim_lag, 1).strip()} ", "fair"))
     sign, style = _STATES[link.state]
     right: Parts = [(f"{sign} {link.state}", style)]
     if link.reconnects:

@@ -67,6 +67,10 @@ class WaferChip:
     sram_bytes: Bytes
     """Per wafer; weights and KV cache live here and nowhere else."""
     core_sram_bytes: Annotated[float, Quantity("bytes", 1e3, 1e8)]
+    memory_bandwidth: BytesPerSecond
+    """Of all cores' SRAM together."""
+    peak_flops: FlopsPerSecond
+    """Dense, 16 bits, of all cores together."""
     usable_sram: Fraction
     """Share of SRAM that weights and KV cache can fill."""
     region_fill: Fraction

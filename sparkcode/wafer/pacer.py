@@ -2,10 +2,10 @@
 
 Simulated and wall time stay apart. A step carries its *simulated* time, seconds since the turn
 began on the simulated chip; the pacer maps it to a deadline on the *wall's* axis. Deadlines are
-absolute, ``start + sim_time``, never a sleep per token: at 1,000-4,000 tokens per second a gap is
-shorter than a loop can sleep, and errors of single sleeps would add up. A late step goes out at
-once and those after it still aim at their own deadlines, so the pace recovers if the computation
-does.
+absolute, ``start + dilation * sim_time``, never a sleep per token: at 1,000-4,000 tokens per second
+a gap is shorter than a loop can sleep, and errors of single sleeps would add up. A late step goes
+out at once and those after it still aim at their own deadlines, so the pace recovers if the
+computation does.
 
 Several steps become due within one wake-up. The frame clock lets the server send them together, at
 most once per interval, while the first step of a turn and the last never wait for a frame.
@@ -33,11 +33,13 @@ FRAME_SECONDS: Final = 0.003
 
 
 class Pacer:
-    """Release times of one turn's steps. ``start`` is the wall time of simulated time zero."""
+    """Release times of one turn's steps. ``start`` is the wall time of simulated time zero, and
+    ``dilation`` the wall's seconds for a simulated one: above 1 a fast chip can be watched."""
 
-    def __init__(self, mode: PaceMode, start: float) -> None:
+    def __init__(self, mode: PaceMode, start: float, dilation: float = 1.0) -> None:
         self.mode: Final = mode
         self.start: Final = start
+        self.dilation: Final = dilation
         self.lag = 0.0
         """Seconds by which the latest step was computed after its deadline; 0 unless ``sim``."""
         self.max_lag = 0.0
@@ -52,7 +54,7 @@ class Pacer:
         """
         release = computed_at
         if self.mode == "sim":
-            deadline = self.start + sim_time
+            deadline = self.start + self.dilation * sim_time
             release = max(computed_at, deadline)
             self.lag = release - deadline
             self.max_lag = max(self.max_lag, self.lag)

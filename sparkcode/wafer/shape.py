@@ -187,6 +187,11 @@ def load_shape(name: str, folder: Path | None = None) -> ModelShape:
     if name.endswith(JSON_SUFFIX):
         table = shape_table(data.table, name)
         data = DataFile(Path(name).resolve().parent.name or name, data.where, table)
+    return build_shape(data)
+
+
+def build_shape(data: DataFile) -> ModelShape:
+    """The shape that the fields in ``data`` describe; ConfigError names what is wrong."""
     numbers = quantities(ModelShape)
     declared = {field.name: field for field in fields(ModelShape) if field.name != "name"}
     required = {key for key, field in declared.items() if field.default is MISSING} | {"source"}

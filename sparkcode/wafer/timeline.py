@@ -29,6 +29,8 @@ class Timeline:
     times: Sequence[float]
     joules_per_token: float | None = None
     """None where there is no chip."""
+    simulated: bool = True
+    """False for what an engine really took."""
 
     @property
     def ttft(self) -> float:
@@ -75,11 +77,9 @@ def timeline(profile: Profile, turn: Turn, transport: Transport = NO_NETWORK) ->
     return Timeline(profile.name, times, joules)
 
 
-def at_pace(pace: float, turn: Turn, transport: Transport = NO_NETWORK) -> Timeline:
-    """Tokens a second, from the first on."""
-    start = transport.before_first(turn.prompt)
-    each = 1 / pace + transport.token
-    return Timeline(f"{pace:g} tok/s", [start + (at + 1) * each for at in range(turn.output)])
+def at_pace(pace: float, turn: Turn) -> Timeline:
+    """Tokens a second as they are seen, whatever lies between, from the first on."""
+    return Timeline(f"{pace:g} tok/s", [(at + 1) / pace for at in range(turn.output)])
 
 
 def asked(text: str, model: str | None = None) -> Profile | float:
@@ -107,4 +107,4 @@ def play(
     found = asked(text, model)
     if isinstance(found, Profile):
         return timeline(found, turn, over)
-    return at_pace(found, turn, over)
+    return at_pace(found, turn)

@@ -185,6 +185,14 @@ def test_the_engine_tells_how_many_tokens_a_pass_brought() -> None:
     assert meter(0.0, (1.0, told("3"))).stats(1.0).accepted_per_step is None
 
 
+def test_the_server_tells_how_far_it_fell_behind_the_chip() -> None:
+    def told(value: object) -> ServerEvent:
+        return WebSocketTiming(timing_metrics={"lag_ms": value})
+
+    assert meter(0.0, (1.0, told(1250))).stats(1.0).sim_lag == pytest.approx(1.25)
+    assert meter(0.0, (1.0, told(None))).stats(1.0).sim_lag is None
+
+
 def test_nothing_counts_after_the_end() -> None:
     measured = meter(0.0, (1.0, token()), (2.0, ErrorEvent()), (3.0, token()))
     assert (measured.stats(5.0).tokens, measured.stats(5.0).elapsed) == (1, 2.0)

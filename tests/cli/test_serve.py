@@ -142,3 +142,8 @@ def test_a_port_in_use_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SparkError, match=f"127.0.0.1:{port}: the port is in use"):
             invoke("--engine", "scripted", "--port", str(port))
+
+
+def test_only_a_simulated_pace_can_be_dilated() -> None:
+    with pytest.raises(UsageError, match="--time-dilation 10 needs --pace sim, not 'live'"):
+        invoke("--time-dilation", "10", "--pace", "live", "--engine", "scripted")

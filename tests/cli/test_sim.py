@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from gguf import GGUFWriter
 
 from sparkcode.cli.sim import sim
 from tests.cli.scripted import invoke
@@ -146,3 +149,72 @@ def test_fleet_json() -> None:
 def test_fleet_refuses_phases_that_are_none(text: str) -> None:
     with pytest.raises(click.BadParameter, match="expected"):
         invoke(sim, ["fleet", "--phases", text])
+
+
+# --- pictures and files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["wafer.png", "wafer.svg"])
+def test_a_picture(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    status, stdout, _ = invoke(sim, ["--json", "--plot", str(target)])
+    assert status == 0
+    assert json.loads(stdout)["chip"] == "wse3"
+    begins = target.read_bytes()[:8]
+    assert begins.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_same_configuration_gives_the_same_picture(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.svg", tmp_path / "b.svg"
+    for target in (first, second):
+        invoke(sim, ["--chip", "h100", "--model", "llama-3.1-8b", "--plot", str(target)])
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [("x.gif", "ends in .png or .svg"), ("none/x.png", "there is no folder 'none'")],
+)
+def test_a_picture_that_cannot_be(target: str, problem: str) -> None:
+    status, _, stderr = invoke(sim, ["--plot", target])
+    assert status == 2
+    assert problem in stderr
+
+
+def test_without_matplotlib_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    status, _, stderr = invoke(sim, ["--plot", str(tmp_path / "x.png")])
+    assert status == 2
+    assert "pip install 'sparkcode[plots]'" in stderr
+
+
+def test_a_model_by_its_gguf_file(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_gguf(path)
+    _, stdout, _ = invoke(sim, ["--model", str(path), "--context", "50", "--json"])
+    facts = json.loads(stdout)
+    assert facts["model"] == "tiny"
+    assert facts["layers_per_device"] == 2
+    path.write_bytes(b"no such file")
+    assert "is no usable GGUF file" in invoke(sim, ["--model", str(path)])[2]
+    assert "cannot read the weights" in invoke(sim, ["--model", str(tmp_path / "no.gguf")])[2]
+
+
+def write_gguf(path: Path) -> None:
+    """A file of the smallest model, of an architecture that the engine does not run."""
+    writer = GGUFWriter(path, "phi3")
+    writer.add_block_count(2)
+    writer.add_embedding_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_feed_forward_length(128)
+    writer.add_context_length(1024)
+    writer.add_vocab_size(100)
+    writer.add_tensor("token_embd.weight", np.zeros((100, 64), dtype=np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -101,9 +101,9 @@ def virtual(main: Callable[[], Awaitable[Result]]) -> Result:
         return runner.run(entered())
 
 
-def make_service(engine: Any, pace: PaceMode = "sim") -> Service:
+def make_service(engine: Any, pace: PaceMode = "sim", dilation: float = 1.0) -> Service:
     """A service whose engine runs inline and whose ids and dates never change."""
-    hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=run_inline)
+    hub = Hub(engine, pace=pace, clock=LoopClock(), run_step=run_inline, dilation=dilation)
     return Service(hub, wall_time=lambda: 1_700_000_000.0, ids=counting_ids())
 
 

@@ -99,6 +99,26 @@ def test_deltas_are_released_at_the_simulated_pace_and_share_frames() -> None:
     virtual(main)
 
 
+@pytest.mark.parametrize("rate", [500, 1000, 4000])
+@pytest.mark.parametrize("dilation", [1.0, 20.0, 0.5])
+def test_the_achieved_pace_is_exactly_the_predicted_one(rate: int, dilation: float) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        engine = StepEngine(words(" ".join(["x"] * 201), rate=rate))
+        async with Session(make_service(engine, dilation=dilation)) as client:
+            began = loop.time()
+            await client.send(create())
+            first = last = 0.0
+            while not isinstance(event := await client.next(), ResponseCompleted):
+                if isinstance(event, OutputTextDelta):
+                    last = loop.time() - began
+                    first = first or last
+            assert first == pytest.approx(0.1 * dilation, abs=1e-6)
+            assert 200 / (last - first) == pytest.approx(rate / dilation, rel=1e-4)
+
+    virtual(main)
+
+
 def test_a_long_prefill_is_not_silent() -> None:
     async def main() -> None:
         steps = [Step(sim_time=40.0, text="late", tokens=1), *words("end", ttft=40.0)]

@@ -112,3 +112,10 @@ def test_tabs() -> None:
         assert cells(line) <= 80
     assert text(tab_line(many, 29, [""] * 30, 80)).startswith("‹ ")
     assert text(tab_line(many, 0, [""] * 30, 80)).endswith("›")
+
+
+def test_the_sim_line_says_when_the_computation_was_late() -> None:
+    late = text(sim_line(replace(FULL, sim_lag=1.25), Link("ready", PEER), 100))
+    assert "late 1.2s" in late
+    assert "late" not in text(sim_line(replace(FULL, sim_lag=0.001), Link("ready", PEER), 100))
+    assert "late" not in text(sim_line(FULL, Link("ready", PEER), 100))

@@ -90,6 +90,15 @@ def test_releases_never_decrease_nor_precede_the_computation(
         last = release
 
 
+@pytest.mark.parametrize("dilation", [0.1, 1.0, 10.0])
+def test_a_dilated_second_is_as_long_as_asked(dilation: float) -> None:
+    pacer = Pacer("sim", start=5.0, dilation=dilation)
+    assert pacer.release_at(2.0, 0.0) == 5.0 + 2.0 * dilation
+    assert pacer.lag == 0
+    pacer.release_at(3.0, 5.0 + 3.0 * dilation + 0.5)
+    assert pacer.lag == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("mode", ["live", "max"])
 def test_live_and_max_release_as_computed(mode: PaceMode) -> None:
     pacer = Pacer(mode, start=10.0)
