@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkcode.cli.turn_options import MAX_TOKENS, OUTPUT_TOKENS, turn_options
 from sparkcode.config import API_KEY_ENV
 from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
     from sparkcode.wafer.timeline import Timeline
 
-MAX_TOKENS = 1_000_000
 MAX_TEXT_BYTES = 4_000_000
-PROMPT_TOKENS = 8192
-OUTPUT_TOKENS = 213
 
 SAMPLE = '''\
 The loop adds what `sum` adds, and an empty list gives 0 in both. I would keep the guard for `None`
@@ -49,22 +47,7 @@ def test_none_is_zero() -> None:
 @click.command("race")
 @click.argument("lanes", nargs=-1, required=True, metavar="A B")
 @click.option("--model", metavar="NAME|FILE", help="Shape for chips that name none.")
-@click.option(
-    "--context",
-    type=click.IntRange(1, MAX_TOKENS),
-    default=PROMPT_TOKENS,
-    show_default=True,
-    metavar="TOKENS",
-    help="Of the prompt.",
-)
-@click.option(
-    "--cached",
-    type=click.IntRange(0, MAX_TOKENS),
-    default=0,
-    show_default=True,
-    metavar="TOKENS",
-    help="Of the prompt, those that need not be read again.",
-)
+@turn_options
 @click.option(
     "--output",
     type=click.IntRange(1, MAX_TOKENS),
@@ -76,13 +59,6 @@ def test_none_is_zero() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="What the lanes write.",
-)
-@click.option(
-    "--transport",
-    type=click.Choice(["none", "http", "websocket"]),
-    default="none",
-    show_default=True,
-    help="Overhead of the protocol, assumed.",
 )
 @click.option("--ask", metavar="TEXT", help="What engines are asked.")
 @click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
@@ -181,7 +157,8 @@ def _show(
 
     config, _ = load_config(config_files(Path.cwd()), os.environ, {"theme": theme})
     tracks = [Track(timeline, pieces) for timeline in found]
-    title = f"race: prompt of {flags['context']:,} tokens, simulated"
+    how = "simulated" if all(each.simulated for each in found) else "simulated and measured"
+    title = f"race: prompt of {flags['context']:,} tokens, {how}"
     RaceApp(tracks, title, speed=speed, theme=config.theme).run()
 
 

@@ -12,11 +12,11 @@ import click
 from sparkcode.cli.shapes import shape_of
 from sparkcode.cli.sim_fleet import fleet
 from sparkcode.cli.sim_validate import validate
+from sparkcode.cli.turn_options import MAX_TOKENS, OUTPUT_TOKENS, turn_options
 
 if TYPE_CHECKING:
     from sparkcode.wafer.simulate import Simulation
 
-MAX_TOKENS = 10_000_000
 MAX_USERS = 1_000_000
 BAR = 32
 """Columns of the longest bar."""
@@ -25,26 +25,11 @@ BAR = 32
 @click.group("sim", invoke_without_command=True)
 @click.option("--model", metavar="NAME|FILE", help="Model shape.  [default: gpt-oss-120b]")
 @click.option("--chip", metavar="NAME|FILE", help="Chip.  [default: wse3]")
-@click.option(
-    "--context",
-    type=click.IntRange(1, MAX_TOKENS),
-    default=8192,
-    show_default=True,
-    metavar="TOKENS",
-    help="Of the prompt.",
-)
-@click.option(
-    "--cached",
-    type=click.IntRange(0, MAX_TOKENS),
-    default=0,
-    show_default=True,
-    metavar="TOKENS",
-    help="Of the prompt, those that need not be read again.",
-)
+@turn_options
 @click.option(
     "--output",
     type=click.IntRange(1, MAX_TOKENS),
-    default=213,
+    default=OUTPUT_TOKENS,
     show_default=True,
     metavar="TOKENS",
     help="Of the answer; the default is a coding agent's median.",
@@ -55,13 +40,6 @@ BAR = 32
     default=1,
     show_default=True,
     help="Answered at once.",
-)
-@click.option(
-    "--transport",
-    type=click.Choice(["none", "http", "websocket"]),
-    default="none",
-    show_default=True,
-    help="Overhead of the protocol, assumed.",
 )
 @click.option(
     "--plot",
@@ -85,10 +63,9 @@ def sim(
     """Simulate a model on a wafer or on GPUs: time to first token, rate, energy.
 
     All figures are simulated, of the chip alone: no queue, and no network unless --transport adds
-    one. Chips and models are the
-    data files of the package (`wse3`, `h100`; `gpt-oss-120b`, `llama-3.1-8b` ...), TOML files of
-    your own in the same form, or for a model the config.json that its makers publish or a GGUF
-    file, of which only the header is read.
+    one. Chips and models are the data files of the package (`wse3`, `h100`; `gpt-oss-120b`,
+    `llama-3.1-8b` ...), TOML files of your own in the same form, or for a model the config.json
+    that its makers publish or a GGUF file, of which only the header is read.
     """
     if ctx.invoked_subcommand is not None:
         return 0

@@ -20,7 +20,7 @@ from sparkcode.engine.speculation import Speculator, chosen
 from sparkcode.model.blocks import F32
 from sparkcode.model.sampling import Sampler
 from sparkcode.model.tokenizer import StreamingDetokenizer, Tokenizer
-from sparkcode.wafer.cost import CostModel
+from sparkcode.wafer.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Tools:
 
     tokenizer: Tokenizer
     scheduler: Scheduler
-    cost: CostModel
+    profile: Profile
     timer: Callable[[], float]
     """Wall seconds."""
 
@@ -123,7 +123,8 @@ class Answer:
     def _step(self, token: int) -> Step:
         tools, count = self._tools, self._usage.output_tokens + 1
         self._usage = replace(self._usage, output_tokens=count)
-        self._sim_time += tools.cost.decode_seconds(self._usage.input_tokens + count)
+        context = self._usage.input_tokens + count
+        self._sim_time += tools.profile.token_seconds(count, context)
         self._complete = token in tools.tokenizer.eos_ids
         channel, piece = self._sink.feed("" if self._complete else self._text.feed([token]))
         self._complete = self._complete or self._sink.full

@@ -160,7 +160,7 @@ class SparkEngine:
     def _answer(self, plan: Plan, sampler: Sampler) -> Generator[Step, None, None]:
         seat = self._scheduler.join(self._caches.take(plan.ids))
         cached = len(seat.cache)
-        tools = Tools(self._model.tokenizer, self._scheduler, self._profile.cost, self._timer)
+        tools = Tools(self._model.tokenizer, self._scheduler, self._profile, self._timer)
         try:
             sim_time, logits = yield from self._prefill(plan.ids, seat)
             if plan.head:

@@ -39,12 +39,13 @@ def _wafers(cost: WaferCost, here: int, width: int, height: int) -> list[Parts]:
     columns = min(held, max(1, (width + _GAP) // _CELL - 1), ceil(sqrt(2 * held)))
     deep = ceil(held / columns)
     wide = max(1, (width + _GAP) // (columns * _CELL + _GAP))
-    bands = max(1, (height + 1) // (deep + 1))
+    between = 1 if deep > 1 else 0
+    bands = max(1, (height + between) // (deep + between))
     shown = min(cost.placement.wafers, wide * bands)
     rows: list[Parts] = []
     for first in range(0, shown, wide):
         band = range(first, min(first + wide, shown))
-        if rows:
+        if rows and between:
             rows.append([])
         for line in range(deep):
             parts: Parts = []
@@ -54,7 +55,8 @@ def _wafers(cost: WaferCost, here: int, width: int, height: int) -> list[Parts]:
             rows.append(parts)
     left = cost.placement.wafers - shown
     if left and rows:
-        rows[-1] = [*rows[-1][: max(1, len(rows[-1]) // 2)], (f"… and {left} wafers more", "muted")]
+        told = f"… and {left} wafer{'s' * (left > 1)} more"
+        rows[-1] = [*rows[-1][: max(1, len(rows[-1]) // 2)], (told, "muted")]
     return rows[:height]
 
 

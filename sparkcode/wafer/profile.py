@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from sparkcode.wafer.chip import DEFAULT_CHIP, Chip, WaferChip, load_chip
 from sparkcode.wafer.cost import WaferCost, make_cost
@@ -44,6 +45,16 @@ class Profile:
     def tokens_per_second(self, context: int) -> float:
         """Output rate of one stream at ``context`` tokens, as a vendor would state it."""
         return 1 / self.cycle(context).seconds_per_token
+
+    def token_seconds(self, number: int, context: int) -> float:
+        """Between an answer's token ``number``, counted from 1, and the one before it, or the
+        prompt's end. With drafts the tokens of a round come together: 0 within one."""
+        if number <= 1:
+            return self.cost.decode_seconds(context)
+        found = self.cycle(context)
+        behind_first = number - 1
+        begins = ceil(behind_first / found.accepted) > ceil((behind_first - 1) / found.accepted)
+        return found.seconds if begins else 0.0
 
     def ttft_seconds(self, new_tokens: int, context: int = 0) -> float:
         """From the prompt's arrival to its first output token, without network or queue."""

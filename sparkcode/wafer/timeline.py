@@ -65,14 +65,10 @@ def timeline(profile: Profile, turn: Turn, transport: Transport = NO_NETWORK) ->
         )
     reading = profile.cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
     now = transport.before_first(turn.prompt) + reading + profile.cost.decode_seconds(turn.prompt)
-    middle = profile.cycle(turn.prompt + turn.output // 2)
     times = [now]
-    rounds = 0
-    while len(times) < turn.output:
-        rounds += 1
-        burst = int(rounds * middle.accepted) - int((rounds - 1) * middle.accepted)
-        now += middle.seconds + burst * transport.token
-        times += [now] * min(burst, turn.output - len(times))
+    for number in range(2, turn.output + 1):
+        now += profile.token_seconds(number, turn.prompt + number)
+        times.append(now + (number - 1) * transport.token)
     joules = profile.joules_per_token(turn.prompt + turn.output // 2)
     return Timeline(profile.name, times, joules)
 

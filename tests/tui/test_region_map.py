@@ -57,7 +57,8 @@ def test_any_picture_has_its_height(name: str, progress: float, width: int, heig
 
 
 def test_what_does_not_fit_is_counted() -> None:
-    assert "wafers more" in signs("wse3/kimi-k2", 0.5, 40, 5)
+    assert "… and 1 wafer more" in signs("wse3/kimi-k2", 0.5, 40, 4)
+    assert "… and 6 wafers more" in signs("wse3/kimi-k2", 0.5, 40, 3)
     assert "GPUs more" in signs("groq-lpu/llama-3.1-70b", 0.5, 40, 5)
 
 

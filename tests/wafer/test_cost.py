@@ -124,6 +124,19 @@ def test_fewer_cores_are_never_faster(shape: ModelShape, cores: int, fewer: floa
 
 
 @FEW
+@given(shape=shapes(), factor=st.floats(1.0, 4.0), context=CONTEXTS, tokens=st.integers(1, 5000))
+def test_a_faster_clock_is_never_slower(
+    shape: ModelShape, factor: float, context: int, tokens: int
+) -> None:
+    slow, fast = (
+        make_cost(replace(wafer(), clock=wafer().clock * each), shape) for each in (1.0, factor)
+    )
+    exact = 1 + 1e-12
+    assert fast.decode_seconds(context) <= exact * slow.decode_seconds(context)
+    assert fast.prefill_seconds(tokens, context) <= exact * slow.prefill_seconds(tokens, context)
+
+
+@FEW
 @given(
     shape=shapes(),
     factor=st.floats(1.0, 4.0),

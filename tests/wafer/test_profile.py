@@ -49,6 +49,18 @@ def test_first_token_follows_prefill_and_a_step() -> None:
     assert profile.ttft_seconds(100) < expected
 
 
+@pytest.mark.parametrize("name", ["gpt-oss-120b", "llama-3.1-70b", "glm-4.6"])
+def test_tokens_of_a_round_come_together(name: str) -> None:
+    """On average at the pace that is stated; the first after a plain step."""
+    profile = load_profile("wse3", name)
+    first, *gaps = [profile.token_seconds(number, 2048) for number in range(1, 2002)]
+    assert first == profile.cost.decode_seconds(2048)
+    round_seconds = profile.cycle(2048).seconds
+    assert set(gaps) <= {0.0, round_seconds}
+    assert gaps[0] == round_seconds
+    assert len(gaps) / sum(gaps) == pytest.approx(profile.tokens_per_second(2048), rel=0.002)
+
+
 def test_energy() -> None:
     """An 8B costs a wafer about 10 J a token by rated power; a GPU about half of that."""
     assert load_profile("wse3", "llama-3.1-8b").joules_per_token(2048) == pytest.approx(10, rel=0.4)

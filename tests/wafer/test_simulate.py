@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparkcode.errors import UsageError
 from sparkcode.wafer.chip import load_chip
 from sparkcode.wafer.profile import load_profile
-from sparkcode.wafer.shape import load_shape
+from sparkcode.wafer.shape import ModelShape, load_shape
 from sparkcode.wafer.simulate import Simulation, Turn, simulate
+from tests.wafer.shapes import shapes
 
 CHIPS = ("wse3", "h100")
 MODELS = ("gpt-oss-120b", "llama-3.1-8b", "llama-3.1-70b", "qwen2.5-coder-0.5b")
@@ -114,3 +118,28 @@ def test_a_crowd_drafts_less() -> None:
 def test_more_than_the_model_holds_is_refused() -> None:
     with pytest.raises(UsageError, match="more than 'gpt-oss-120b' holds, 131072"):
         simulated(prompt=131_072)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    chip=st.sampled_from(["wse3", "wse3-turbo", "h100", "b200"]),
+    shape=shapes(),
+    prompt=st.integers(1, 60_000),
+    more=st.integers(0, 60_000),
+    users=st.integers(1, 64),
+    others=st.integers(0, 64),
+)
+def test_neither_context_nor_company_makes_anything_faster(
+    chip: str, shape: ModelShape, prompt: int, more: int, users: int, others: int
+) -> None:
+    on = load_chip(chip)
+    drafted = replace(shape, draft="model")
+    try:
+        short = simulate(on, drafted, Turn(prompt, 50), users=users)
+        long = simulate(on, drafted, Turn(prompt + more, 50), users=users)
+        full = simulate(on, drafted, Turn(prompt, 50), users=users + others)
+    except UsageError:
+        return
+    assert long.tpot >= short.tpot * (1 - 1e-12)
+    assert long.ttft >= short.ttft * (1 - 1e-12)
+    assert full.tpot >= short.tpot * (1 - 1e-12)
