@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, cast
 
@@ -20,6 +21,7 @@ from sparkcode.protocol.events import (
     ResponseFailed,
     ResponseIncomplete,
     ServerEvent,
+    Usage,
 )
 from sparkcode.protocol.machine import Machine
 from sparkcode.wafer.timeline import Timeline
@@ -33,7 +35,16 @@ class UnansweredError(SparkError):
     """An engine that was asked said that it cannot answer, or said nothing."""
 
 
-async def measure(url: str, api_key: str, question: str, output: int) -> Timeline:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A turn, with the tokens of its prompt as the engine counted them; 0 where it did not."""
+
+    timeline: Timeline
+    prompt: int
+    cached: int
+
+
+async def measure(url: str, api_key: str, question: str, output: int) -> Measured:
     """Ask the engine at ``url`` for at most ``output`` tokens and note when they come.
 
     EngineUnreachableError if there is none, UnansweredError if it gives no answer.
@@ -47,17 +58,20 @@ async def measure(url: str, api_key: str, question: str, output: int) -> Timelin
         frames = transport.frames()
         began = perf_counter()
         await transport.send(machine.send(chain.request(request)))
-        times, told = await _listen(frames, machine, began)
+        times, used = await _listen(frames, machine, began)
     finally:
         await transport.close()
     if not times:
         raise UnansweredError(f"{url} answered without a text; ask something else with --ask")
-    return Timeline(f"{peer.engine or url} {peer.model}", _spread(times, told), simulated=False)
+    name = f"{peer.engine or url} {peer.model}"
+    cached = used.input_tokens_details.cached_tokens
+    found = Timeline(name, _spread(times, used.output_tokens), simulated=False)
+    return Measured(found, used.input_tokens, min(cached, used.input_tokens))
 
 
 async def _listen(
     frames: AsyncIterator[str], machine: Machine, began: float
-) -> tuple[list[float], int]:
+) -> tuple[list[float], Usage]:
     """Seconds at which deltas came, and the tokens that the engine counted."""
     times: list[float] = []
     while True:
@@ -73,7 +87,7 @@ async def _listen(
             case OutputTextDelta() | CustomToolCallInputDelta():
                 times.append(perf_counter() - began)
             case ResponseCompleted(response=response) | ResponseIncomplete(response=response):
-                return times, response.usage.output_tokens if response.usage else 0
+                return times, response.usage or Usage()
             case ResponseFailed(response=response):
                 said = response.error.message if response.error else "no reason"
                 raise UnansweredError(f"the engine failed: {one_line(said)}")

@@ -51,7 +51,7 @@ async def bench_pace(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
             for number in range(1, rounds + 1):
                 for rate in RATES:
                     turn = await measure(url, "", _question(rate), TOKENS + 1)
-                    achieved[rate].append(turn.tokens_per_second)
+                    achieved[rate].append(turn.timeline.tokens_per_second)
                 say(f"round {number} of {rounds}")
     return report(achieved)
 

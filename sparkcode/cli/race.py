@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparkcode.cli.turn_options import MAX_TOKENS, OUTPUT_TOKENS, turn_options
+from sparkcode.cli.shapes import shape_of
+from sparkcode.cli.turn_options import MAX_TOKENS, OUTPUT_TOKENS, Number, turn_options
 from sparkcode.config import API_KEY_ENV
 from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
+    from sparkcode.bench.measured import Measured
+    from sparkcode.wafer.simulate import Turn
     from sparkcode.wafer.timeline import Timeline
 
 MAX_TEXT_BYTES = 4_000_000
@@ -64,7 +67,7 @@ def test_none_is_zero() -> None:
 @click.option("--api-key", default="", envvar=API_KEY_ENV, help=f"Also from {API_KEY_ENV}.")
 @click.option(
     "--speed",
-    type=click.FloatRange(0.001, 1000.0),
+    type=Number(0.001, 1000.0),
     default=1.0,
     show_default=True,
     help="Of the screen, against real time.",
@@ -77,8 +80,8 @@ def race(
     """Replay one turn side by side, each lane at its own pace.
 
     A lane is a chip (`wse3`, `h100`), a chip with a model (`wse3/llama-3.1-8b`), a pace in tokens a
-    second (`50`), or the URL of an engine that runs, which is asked and measured first. Without a
-    terminal the table is printed.
+    second (`50`), or the URL of an engine that runs, which is asked and measured first; the others
+    then run the turn that it did. Without a terminal the table is printed.
 
     \b
     sparkcode race wse3 h100
@@ -91,30 +94,49 @@ def race(
         )
     pieces = _pieces(flags["text"])
     wanted = flags["output"] or (len(pieces) if flags["text"] else OUTPUT_TOKENS)
-    found = [_timeline(lane, wanted, flags) for lane in lanes]
+    turn, found = _ran(lanes, wanted, flags)
     if as_json:
-        click.echo(json.dumps(facts(found, flags, wanted)))
+        click.echo(json.dumps(facts(found, turn, flags["transport"])))
     elif sys.stdout.isatty() and sys.stdin.isatty():
-        _show(found, pieces, flags, speed=speed, theme=theme)
+        _show(found, pieces, turn, speed=speed, theme=theme)
     else:
-        click.echo("\n".join(table(found)))
+        click.echo("\n".join(table(found, turn)))
     return 0
 
 
-def _timeline(lane: str, output: int, flags: dict[str, Any]) -> Timeline:
+def _ran(lanes: Sequence[str], output: int, flags: dict[str, Any]) -> tuple[Turn, list[Timeline]]:
+    """The turn that all lanes ran, and how each did.
+
+    What engines that were asked really read and wrote is the turn of the others: as long a prompt,
+    and as many tokens as the one that wrote the fewest.
+    """
     from sparkcode.wafer.network import TRANSPORTS
     from sparkcode.wafer.simulate import Turn
-    from sparkcode.wafer.timeline import play
+    from sparkcode.wafer.timeline import asked, play
 
-    if lane.startswith(("http://", "https://", "ws://", "wss://")):
-        return _measured(lane, output, flags)
-    turn = Turn(flags["context"], output, flags["cached"])
-    if turn.cached > turn.prompt:
-        raise UsageError(f"--cached {turn.cached} is more than --context {turn.prompt}; use fewer")
-    return play(lane, turn, model=flags["model"], over=TRANSPORTS[flags["transport"]])
+    # All that can be said of a lane's name is said before an engine is kept busy.
+    named = {lane: asked(lane, flags["model"], shape_of) for lane in lanes if not _is_url(lane)}
+    measured = {lane: _measured(lane, output, flags) for lane in lanes if _is_url(lane)}
+    context, cached = flags["context"], flags["cached"]
+    if measured:
+        output = min(len(each.timeline.times) for each in measured.values())
+        first = next(iter(measured.values()))
+        context, cached = first.prompt or context, first.cached if first.prompt else cached
+    if cached > context:
+        raise UsageError(f"--cached {cached} is more than --context {context}; use fewer")
+    turn = Turn(context, output, cached)
+    over = TRANSPORTS[flags["transport"]]
+    return turn, [
+        measured[lane].timeline.cut(output) if lane in measured else play(named[lane], turn, over)
+        for lane in lanes
+    ]
 
 
-def _measured(url: str, output: int, flags: dict[str, Any]) -> Timeline:
+def _is_url(lane: str) -> bool:
+    return lane.startswith(("http://", "https://", "ws://", "wss://"))
+
+
+def _measured(url: str, output: int, flags: dict[str, Any]) -> Measured:
     import asyncio
 
     from sparkcode.bench.measured import QUESTION, measure
@@ -146,7 +168,7 @@ def _pieces(path: Path | None) -> list[str]:
 def _show(
     found: Sequence[Timeline],
     pieces: list[str],
-    flags: dict[str, Any],
+    turn: Turn,
     *,
     speed: float,
     theme: str | None,
@@ -158,19 +180,19 @@ def _show(
     config, _ = load_config(config_files(Path.cwd()), os.environ, {"theme": theme})
     tracks = [Track(timeline, pieces) for timeline in found]
     how = "simulated" if all(each.simulated for each in found) else "simulated and measured"
-    title = f"race: prompt of {flags['context']:,} tokens, {how}"
+    title = f"race: prompt of {turn.prompt:,} tokens, {how}"
     RaceApp(tracks, title, speed=speed, theme=config.theme).run()
 
 
-def facts(found: Sequence[Timeline], flags: dict[str, Any], output: int) -> dict[str, Any]:
+def facts(found: Sequence[Timeline], turn: Turn, transport: str) -> dict[str, Any]:
     """Seconds, tokens a second, joules; ratios are the slowest lane's over the fastest's."""
     ranked = sorted(found, key=lambda each: each.seconds)
     first, last = ranked[0], ranked[-1]
     return {
-        "context": flags["context"],
-        "cached": flags["cached"],
-        "output": output,
-        "transport": flags["transport"],
+        "context": turn.prompt,
+        "cached": turn.cached,
+        "output": turn.output,
+        "transport": transport,
         "lanes": [
             {
                 "name": each.name,
@@ -192,10 +214,11 @@ def facts(found: Sequence[Timeline], flags: dict[str, Any], output: int) -> dict
     }
 
 
-def table(found: Sequence[Timeline]) -> Iterator[str]:
+def table(found: Sequence[Timeline], turn: Turn) -> Iterator[str]:
     best = min(each.seconds for each in found)
-    width = max(12, *(len(each.name) for each in found)) + 2
-    yield f"{'':<{width}}{'TTFT':>12}{'tok/s':>10}{'whole':>12}{'J/token':>10}{'':>4}"
+    width = max(12, *(len(each.name) for each in found)) + 1
+    yield f"prompt of {turn.prompt:,} tokens, {turn.cached:,} cached; answer of {turn.output:,}"
+    yield f"{'':<{width}} {'TTFT':>12} {'tok/s':>9} {'whole':>12} {'J/token':>9}"
     for each in found:
         joules = f"{each.joules_per_token:.2f}" if each.joules_per_token is not None else "-"
         behind = each.seconds / best
@@ -203,6 +226,6 @@ def table(found: Sequence[Timeline]) -> Iterator[str]:
         if not each.simulated:
             note += ", measured"
         yield (
-            f"{each.name:<{width}}{each.ttft * 1e3:>9.1f} ms{each.tokens_per_second:>10,.0f}"
-            f"{each.seconds:>10.3f} s{joules:>10}    {note}"
+            f"{each.name:<{width}} {each.ttft * 1e3:>9.1f} ms {each.tokens_per_second:>9,.0f} "
+            f"{each.seconds:>10.3f} s {joules:>9}    {note}"
         )

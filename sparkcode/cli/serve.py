@@ -16,6 +16,7 @@ import click
 import platformdirs
 
 from sparkcode.cli.gateway import Gateway, gateway_of, open_gateway, upstream_options
+from sparkcode.cli.turn_options import Number
 from sparkcode.clock import LoopClock
 from sparkcode.config import (
     API_KEY_ENV,
@@ -83,7 +84,7 @@ class Terms:
 @click.option(
     "--time-dilation",
     "dilation",
-    type=click.FloatRange(0.01, 10_000.0),
+    type=Number(0.01, 10_000.0),
     default=1.0,
     show_default=True,
     metavar="X",

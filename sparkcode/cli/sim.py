@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparkcode.cli.shapes import shape_of
+from sparkcode.cli.sim_chips import chips, models
 from sparkcode.cli.sim_fleet import fleet
 from sparkcode.cli.sim_validate import validate
 from sparkcode.cli.turn_options import MAX_TOKENS, OUTPUT_TOKENS, turn_options
+from sparkcode.errors import UsageError
 
 if TYPE_CHECKING:
     from sparkcode.wafer.simulate import Simulation
@@ -68,6 +70,7 @@ def sim(
     that its makers publish or a GGUF file, of which only the header is read.
     """
     if ctx.invoked_subcommand is not None:
+        _only_its_own(ctx)
         return 0
     from sparkcode.cli.sim_plot import check_target, plot
     from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
@@ -86,8 +89,22 @@ def sim(
     return 0
 
 
+def _only_its_own(ctx: click.Context) -> None:
+    """UsageError for options before a subcommand: it would not see them."""
+    given = [
+        name
+        for name in ctx.params
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        name = ctx.invoked_subcommand
+        raise UsageError(f"options stand behind `sim {name}`, not before {name!r}")
+
+
 sim.add_command(validate)
 sim.add_command(fleet)
+sim.add_command(chips)
+sim.add_command(models)
 
 
 def facts(found: Simulation) -> dict[str, Any]:
@@ -132,8 +149,9 @@ def table(found: Simulation) -> Iterator[str]:
     yield f"{'whole answer':<22}{_time(found.answer_seconds):>11}   {whole}"
     yield f"{'energy a token':<22}{found.joules_per_token:>9.2f} J   rated power, all devices"
     total = f"{found.total_tokens_per_second:,.0f} tok/s"
+    copies = " on one copy of the model" if found.users > 1 else ""
     knee = f", nobody waits up to {found.knee:,.0f}" if found.region_side else ""
-    yield f"{'users':<22}{found.users:>11,}   {total} together{knee}"
+    yield f"{'users':<22}{found.users:>11,}   {total} together{copies}{knee}"
     yield f"{'longest context':<22}{found.max_context:>11,}   tokens for each user"
     yield ""
     longest = max(found.breakdown.values())
@@ -145,7 +163,7 @@ def table(found: Simulation) -> Iterator[str]:
 
 def _laid_out(found: Simulation) -> str:
     if not found.region_side:
-        return f"{found.devices} GPU{'s' * (found.devices > 1)}"
+        return f"{found.devices} device{'s' * (found.devices > 1)}"
     wafers = f"{found.devices} wafer{'s' * (found.devices > 1)}"
     side = found.region_side
     return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparkcode.cli.shapes import shape_of
+from sparkcode.cli.turn_options import Number
 
 if TYPE_CHECKING:
     from sparkcode.wafer.fleet import Fleet
@@ -30,6 +31,8 @@ def phases(text: str) -> list[tuple[str, float]]:
         if not when.strip() or not 0 < value <= 1:
             raise click.BadParameter(f"{part!r}; expected WHEN=SHARE, as in {PHASES!r}")
         found.append((when.strip(), value))
+    if found[-1][1] != 1 or len({when for when, _ in found}) < len(found):
+        raise click.BadParameter(f"{text!r}; expected each time once, and a last share of 1")
     if any(later < earlier for (_, earlier), (_, later) in pairwise(found)):
         raise click.BadParameter(f"{text!r} shrinks; expected shares that grow")
     return found
@@ -42,7 +45,7 @@ def _phases(_: click.Context, __: click.Parameter, text: str) -> list[tuple[str,
 @click.command("fleet")
 @click.option(
     "--megawatts",
-    type=click.FloatRange(0.001, 1e6),
+    type=Number(0.001, 1e6),
     default=750.0,
     show_default=True,
     help="Of the whole site. OpenAI and Cerebras announced 750 through 2028.",
@@ -52,7 +55,7 @@ def _phases(_: click.Context, __: click.Parameter, text: str) -> list[tuple[str,
 @click.option(
     "--tokens-per-second",
     "pace",
-    type=click.FloatRange(0.01, 1e6),
+    type=Number(0.01, 1e6),
     default=1000.0,
     show_default=True,
     help="That every user gets at least.",
@@ -66,7 +69,7 @@ def _phases(_: click.Context, __: click.Parameter, text: str) -> list[tuple[str,
 )
 @click.option(
     "--cached",
-    type=click.FloatRange(0.0, 1.0),
+    type=Number(0.0, 1.0),
     default=0.95,
     show_default=True,
     help="Share of a prompt that need not be read again.",
@@ -80,14 +83,14 @@ def _phases(_: click.Context, __: click.Parameter, text: str) -> list[tuple[str,
 )
 @click.option(
     "--overhead",
-    type=click.FloatRange(1.0, 10.0),
+    type=Number(1.0, 10.0),
     default=1.2,
     show_default=True,
     help="The site's power over the chips'.",
 )
 @click.option(
     "--utilisation",
-    type=click.FloatRange(0.01, 1.0),
+    type=Number(0.01, 1.0),
     default=0.5,
     show_default=True,
     help="Share of the day at full load.",
@@ -104,8 +107,9 @@ def _phases(_: click.Context, __: click.Parameter, text: str) -> list[tuple[str,
 def fleet(*, model: str | None, chip: str | None, as_json: bool, **given: Any) -> int:
     """Plan a fleet: systems, users and tokens a day for a site's power.
 
-    Every figure is simulated or assumed, and every assumption is an option. Shares of the phases
-    are assumed even: only the total and its end are public.
+    Every figure is simulated or assumed, and every assumption is an option. What is sought are the
+    most users for each device, each of whom keeps the pace while the others' prompts are read.
+    Shares of the phases are assumed even: only the total and its end are public.
     """
     from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
     from sparkcode.wafer.fleet import Assumptions, plan
@@ -133,11 +137,10 @@ def facts(found: Fleet) -> dict[str, Any]:
         "instance": {
             "devices": instance.devices,
             "users": instance.users,
-            "tokens_per_second": instance.tokens_per_second,
-            "total_tokens_per_second": instance.total_tokens_per_second,
+            "tokens_per_second": 1 / instance.sustained_tpot,
+            "total_tokens_per_second": instance.users / instance.sustained_tpot,
             "ttft": instance.ttft,
             "prompt_turn": instance.prompt_turn,
-            "joules_per_token": instance.joules_per_token,
         },
         "phases": [
             {
@@ -167,13 +170,13 @@ def table(found: Fleet) -> Iterator[str]:
     yield ""
     devices = f"{instance.devices} device{'s' * (instance.devices > 1)}"
     yield (
-        f"  one instance: {devices}, {instance.users} users at "
-        f"{instance.tokens_per_second:,.0f} tok/s, {instance.joules_per_token:.2f} J a token"
+        f"  one instance: {devices}, {instance.users} user{'s' * (instance.users > 1)} at "
+        f"{1 / instance.sustained_tpot:,.0f} tok/s, prompts read in between"
     )
     yield ""
-    yield f"  {'':<8}{'MW':>8}{'devices':>10}{'instances':>11}{'users':>12}{'tokens a day':>16}"
+    yield f"  {'':<8}{'MW':>9} {'devices':>10} {'instances':>10} {'users':>11} {'tokens a day':>15}"
     for phase in found.phases:
         yield (
-            f"  {phase.when:<8}{phase.megawatts:>8,.0f}{phase.devices:>10,}{phase.instances:>11,}"
-            f"{phase.users:>12,}{phase.tokens_per_day:>16,.3g}"
+            f"  {phase.when:<8}{phase.megawatts:>9,.0f} {phase.devices:>10,} "
+            f"{phase.instances:>10,} {phase.users:>11,} {phase.tokens_per_day:>15,.3g}"
         )

@@ -76,7 +76,7 @@ def facts(found: Report, calibration: Calibration) -> dict[str, Any]:
         },
         "rows": [_facts_of(item) for item in found.scored],
         "unscored": [_facts_of(item) for item in found.unscored],
-        "skipped": dict(found.skipped),
+        "skipped": [{"row_id": row_id, "reason": why} for row_id, why in found.skipped],
     }
 
 
@@ -92,18 +92,18 @@ def _facts_of(item: Scored) -> dict[str, Any]:
 
 
 def table(found: Report, calibration: Calibration) -> Iterator[str]:
-    yield f"{'class':<26}{'n':>4}{'mean':>9}{'median':>9}{'largest':>9}{'left out':>10}"
-    for klass, score in found.classes.items():
-        left = f"{percent(score.left_out)}" if score.left_out is not None else ""
-        yield (
-            f"{klass:<26}{score.n:>4}{percent(score.mape):>9}{percent(score.median):>9}"
-            f"{percent(score.max):>9}{left:>10}"
+    own = any(score.left_out is not None for score in found.classes.values())
+    if found.classes:
+        yield from _classes(found, own=own)
+        yield ""
+        summary = (
+            f"mean over classes {percent(found.class_mean)}, "
+            f"median over rows {percent(found.row_median)}"
         )
-    yield ""
-    left_out = fmean(calibration.left_out.values())
-    yield f"mean over classes {percent(found.class_mean)}, median over rows " + (
-        f"{percent(found.row_median)}; with each model left out in turn, {percent(left_out)}"
-    )
+        left_out = percent(fmean(calibration.left_out.values()))
+        yield summary + (f"; with each model left out in turn, {left_out}" if own else "")
+    else:
+        yield "no row can be scored"
     kept = len(found.satisfied)
     yield f"one-sided figures: {kept} of {kept + len(found.violated)} satisfied"
     for item in found.violated:
@@ -118,6 +118,17 @@ def table(found: Report, calibration: Calibration) -> Iterator[str]:
     yield f"not scored: {len(found.unscored)} of low confidence or of other classes, " + (
         f"{len(found.skipped)} that cannot be predicted (--json says why)"
     )
+
+
+def _classes(found: Report, *, own: bool) -> Iterator[str]:
+    last = f"{'left out':>10}" if own else ""
+    yield f"{'class':<26}{'n':>4}{'mean':>9}{'median':>9}{'largest':>9}{last}"
+    for klass, score in found.classes.items():
+        left = f"{percent(score.left_out):>10}" if score.left_out is not None else ""
+        yield (
+            f"{klass:<26}{score.n:>4}{percent(score.mape):>9}{percent(score.median):>9}"
+            f"{percent(score.max):>9}{left}"
+        )
 
 
 def _rows(found: Report) -> Iterator[str]:

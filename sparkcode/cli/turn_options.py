@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +14,19 @@ MAX_TOKENS = 10_000_000
 PROMPT_TOKENS = 8192
 OUTPUT_TOKENS = 213
 """A coding agent's median answer (SemiAnalysis, 2026)."""
+
+
+class Number(click.FloatRange):
+    """A range of numbers of which "nan" is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
 
 OPTIONS = (
     click.option(

@@ -25,6 +25,8 @@ from sparkcode.tui.widgets.lines import Lines
 FRAME_HZ: Final = 30
 SLOWEST: Final = 1 / 1024
 FASTEST: Final = 1024.0
+WIDE_LANE: Final = 34
+"""Cells from which a lane tells both its first token and its pace."""
 PAUSE_SECONDS: Final = 0.5
 """Of the wall, before the start."""
 
@@ -114,9 +116,10 @@ class RaceApp(App[None]):
         return self._moment + elapsed * self.speed if elapsed >= 0 else self._moment - 1e-9
 
     def _paint_frame(self) -> None:
-        now = self._at(self._clock.now())
+        end = max(track.timeline.seconds for track in self.tracks)
+        now = min(end, self._at(self._clock.now()))
         width = self.size.width
-        speed = "real time" if self.speed == 1 else f"{_times(self.speed)} real time"
+        speed = "real time" if self.speed == 1 else f"{_times(self.speed)}x real time"
         right: Parts = [(f"{milliseconds(max(0.0, now), 1).strip()} at {speed} ", "text")]
         self._title.show(spread([(f" {clip(self._says, width - 30)}", "primary")], right, width))
         for at, track in enumerate(self.tracks):
@@ -140,12 +143,12 @@ def figures(track: Track, now: float, width: int) -> Parts:
     first = timeline.ttft if now >= timeline.ttft else None
     seen, whole = timeline.seen(now), len(timeline.times)
     done = track.done(now)
-    left: Parts = [
-        ("TTFT", "muted"),
-        (milliseconds(first, 4), "text"),
-        (rate(paced(track, now), 6), "text"),
-        (" tok/s", "muted"),
-    ]
+    left: Parts = [("TTFT", "muted"), (milliseconds(first, 4), "text")]
+    pace: Parts = [(rate(paced(track, now), 6), "text"), (" tok/s", "muted")]
+    if width >= WIDE_LANE:
+        left += pace
+    elif not done:
+        left = pace
     progress = f"{milliseconds(timeline.seconds, 1).strip()} ✓" if done else f"{seen}/{whole}"
     return spread(left, [(progress, "good" if done else "muted")], width)
 
@@ -157,17 +160,16 @@ def verdict(tracks: Sequence[Track]) -> str:
     if second.seconds <= first.seconds * 1.005:
         return "a dead heat"
     return (
-        f"{first.name}: {_times(second.seconds / first.seconds)} as soon, "
-        f"first token {_times(second.ttft / first.ttft)}, "
-        f"pace {_times(first.tokens_per_second / second.tokens_per_second)}"
+        f"{first.name}: {100 * first.seconds / second.seconds:.0f} % of the next one's time, "
+        f"{_times(first.tokens_per_second / second.tokens_per_second)}x its pace"
     )
 
 
 def _times(factor: float) -> str:
-    """``12x``, ``1.4x``, ``1/8 of``."""
+    """``12``, ``1.4``, ``0.13``."""
     if factor >= 9.95:
-        return f"{factor:,.0f}x"
-    return f"{factor:.1f}x" if factor >= 1 else f"{factor:.2g}x"
+        return f"{factor:,.0f}"
+    return f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
 
 
 def _key(key: str, label: str) -> Parts:

@@ -41,9 +41,11 @@ def _wafers(cost: WaferCost, here: int, width: int, height: int) -> list[Parts]:
     wide = max(1, (width + _GAP) // (columns * _CELL + _GAP))
     between = 1 if deep > 1 else 0
     bands = max(1, (height + between) // (deep + between))
-    shown = min(cost.placement.wafers, wide * bands)
+    wafers = cost.placement.wafers
+    top = max(0, min(here // held // wide, ceil(wafers / wide) - bands)) * wide
+    shown = min(wafers, top + wide * bands)
     rows: list[Parts] = []
-    for first in range(0, shown, wide):
+    for first in range(top, shown, wide):
         band = range(first, min(first + wide, shown))
         if rows and between:
             rows.append([])
@@ -53,7 +55,7 @@ def _wafers(cost: WaferCost, here: int, width: int, height: int) -> list[Parts]:
                 parts += _regions(cost, here, wafer * held + line * columns, columns, line)
                 parts.append((" " * _GAP, "muted"))
             rows.append(parts)
-    left = cost.placement.wafers - shown
+    left = wafers - shown
     if left and rows:
         told = f"… and {left} wafer{'s' * (left > 1)} more"
         rows[-1] = [*rows[-1][: max(1, len(rows[-1]) // 2)], (told, "muted")]
@@ -78,15 +80,15 @@ def _regions(cost: WaferCost, here: int, first: int, columns: int, line: int) ->
 
 
 def _gpus(cost: GpuCost, here: int, width: int, height: int) -> list[Parts]:
-    group = cost.placement.group
+    group = cost.placement.devices
     shown = min(group, height if group <= height else max(1, height - 1))
     cells = max(4, width - 8)
     done = here * cells // cost.shape.num_layers
     bar: Parts = [(PASSED[0] * done, PASSED[1]), HERE]
     bar.append((AHEAD[0] * max(0, cells - done - 1), AHEAD[1]))
-    rows: list[Parts] = [[(f"GPU {device + 1:<3}", "muted"), *bar] for device in range(shown)]
+    rows: list[Parts] = [[(f"#{device + 1:<6}", "muted"), *bar] for device in range(shown)]
     if shown < group:
-        rows.append([(f"… and {group - shown} GPUs more", "muted")])
+        rows.append([(f"… and {group - shown} devices more", "muted")])
     return rows[:height]
 
 

@@ -20,7 +20,7 @@ from sparkcode.assistant.session import Session
 from sparkcode.clock import Clock
 from sparkcode.engine.scripted import pieces
 from sparkcode.errors import SparkError
-from sparkcode.tui.cells import clip, visible
+from sparkcode.tui.cells import clip, visible, wrap
 from sparkcode.tui.paint import Paint
 from sparkcode.tui.race import figures
 from sparkcode.tui.region_map import bars, picture
@@ -79,7 +79,8 @@ class WaferScreen(ModalScreen[None]):
 
     CSS = """
     WaferScreen { background: $background; layout: vertical; }
-    #wafer-title, #wafer-note, #wafer-figures, #wafer-keys { height: 1; }
+    #wafer-title, #wafer-figures, #wafer-keys { height: 1; }
+    #wafer-note { height: 2; }
     #wafer-top { height: 38%; min-height: 9; }
     #wafer-map { width: 1fr; height: 100%; margin-left: 1; }
     #wafer-bars { width: 1fr; height: 100%; }
@@ -107,8 +108,11 @@ class WaferScreen(ModalScreen[None]):
         self._opened = self._felt = clock.now()
         self._first = feel
         turn = answer.turn if answer else Turn(PROMPT_TOKENS, 1)
-        if turn.prompt + turn.output > profile.max_context:
-            turn = Turn(max(1, profile.max_context - turn.output), turn.output)
+        # A chip may be asked for a model of a shorter context than the one that answered.
+        longest = profile.shape.context_length
+        output = min(turn.output, max(1, longest // 2))
+        prompt = min(turn.prompt, max(1, longest - output))
+        turn = Turn(prompt, output, min(turn.cached, prompt))
         self._step = simulate(profile.chip, profile.shape, turn, transport=WEBSOCKET)
         self._title = Lines(paint, id="wafer-title")
         self._map = Lines(paint, id="wafer-map", ground="ground")
@@ -152,7 +156,8 @@ class WaferScreen(ModalScreen[None]):
             self._note = [("there is no answer yet to stream again: ask something first", "fair")]
             return
         try:
-            found = play(name, self._answer.turn, model=self.profile.shape.name, over=WEBSOCKET)
+            meant = asked(name, self.profile.shape.name)
+            found = play(meant, self._answer.turn, WEBSOCKET)
         except SparkError as error:
             self._note = [(visible(str(error)), "bad")]
             return
@@ -168,11 +173,18 @@ class WaferScreen(ModalScreen[None]):
         wide, high = self._map.size
         self._map.show(*picture(self.profile.cost, progress, max(8, wide - 2), max(1, high)))
         self._bars.show(*bars(self._step.breakdown, max(30, self._bars.size.width - 1)))
-        self._says.show([(" ", "muted"), *self._note])
+        self._says.show(*self._noted(width))
         self._paint_track(now, width)
         keys = (("Enter", "feel it"), ("Esc", "close"))
         shown = [((f" {key}", "primary"), (f" {label} ", "muted")) for key, label in keys]
         self._keys.show([part for pair in shown for part in pair])
+
+    def _noted(self, width: int) -> list[Parts]:
+        return [
+            [(f" {row}", style)]
+            for text, style in self._note
+            for row in wrap(text, max(8, width - 2))
+        ]
 
     def _heading(self, width: int) -> Parts:
         step = self.profile.cycle(self._step.turn.prompt).seconds
@@ -200,7 +212,7 @@ def laid_out(profile: Profile) -> str:
     found = simulate(profile.chip, profile.shape, Turn(1, 1))
     devices = found.devices
     if not found.region_side:
-        return f"{devices} GPU{'s' * (devices > 1)}, each layer on all"
+        return f"{devices} device{'s' * (devices > 1)}, each layer on all"
     side = found.region_side
     return (
         f"{devices} wafer{'s' * (devices > 1)} of {found.layers_per_device} layers, "

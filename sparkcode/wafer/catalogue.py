@@ -9,6 +9,7 @@ installed wheel and a zipped one behave alike.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ def names(shelf: Shelf, folder: Path | None = None) -> list[str]:
 
 
 def read(shelf: Shelf, name: str, folder: Path | None = None) -> DataFile:
-    """The file called ``name``, from ``folder`` before the package; or the path of a .toml or
-    .json file.
+    """The file called ``name``, however it is hyphenated, from ``folder`` before the package; or
+    the path of a .toml or .json file.
 
     Raises ``UsageError`` if there is none, ``ConfigError`` if it cannot be parsed.
     """
@@ -55,10 +56,21 @@ def read(shelf: Shelf, name: str, folder: Path | None = None) -> DataFile:
             raise UsageError(f"no file {name!r}; give the path of a {shelf[:-1]} file that exists")
         return _parse(path, where=name)
     entries = _entries(shelf, folder)
+    name = next((known for known in entries if _alike(known, name)), name)
     if name not in entries:
         listed = ", ".join(sorted(entries))
         raise UsageError(f"unknown {shelf[:-1]} {name!r}; expected one of: {listed}")
     return _parse(entries[name], where=f"{shelf}/{name}{_SUFFIX}")
+
+
+def _alike(known: str, name: str) -> bool:
+    """People write WSE-3 and llama3.1-8b."""
+    return bool(name) and _bare(known) == _bare(name) and "/" not in name
+
+
+def _bare(name: str) -> str:
+    """``name`` without what people leave out or add."""
+    return re.sub(r"[-_. ]", "", name.casefold())
 
 
 def _entries(shelf: Shelf, folder: Path | None) -> dict[str, Traversable]:

@@ -86,7 +86,7 @@ class WaferChip:
     """Time of this system's kernels against those that the cycle counts were fitted to."""
     wafer_hop: Seconds
     """From one wafer to the next."""
-    prompt_cycles: Cycles
+    prompt_cycles: Annotated[float, Quantity("cycles", 1.0, 1e9)]
     """Per prompt token after the first, at an empty context."""
     draft_cycles: Cycles
     """Per token of a draft model."""

@@ -2,7 +2,9 @@
 
 ``constants.toml`` is written by ``scripts/calibrate`` from the published rows that it names, and by
 nothing else. Chips refer to a constant by its name (:mod:`sparkcode.wafer.chip`), so that one
-number serves every chip of a kind and none is fitted to a model or a device of its own.
+number serves every chip of a kind, and each rests on rows of several models. What is assumed and
+not fitted stands where it is used, with its source: of that, the worth of a draft
+(:mod:`sparkcode.wafer.drafting`) weighs most.
 
 What each stands for is said here; how it enters a prediction, where it is used:
 :mod:`~sparkcode.wafer.waferllm` (a bare grid of cores), :mod:`~sparkcode.wafer.cost` (a wafer as a

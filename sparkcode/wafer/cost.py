@@ -117,8 +117,3 @@ def make_cost(
     placement = place(chip, shape, context=context, users=users)
     fixed = layer_work(chip, shape, side=placement.region_side, context=0)
     return WaferCost(chip, shape, placement, fixed)
-
-
-def breakdown(chip: Chip, shape: ModelShape, context: int) -> Mapping[str, float]:
-    """Seconds of one decode step at ``context`` by cause, in the words of the kind of chip."""
-    return make_cost(chip, shape).breakdown(context)

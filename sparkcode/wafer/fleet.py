@@ -1,9 +1,9 @@
 """A fleet: what so many megawatts of a chip serve, at a pace that users are promised. Pure.
 
 An *instance* is the devices that hold the model once. As many users as still get the promised pace
-share it, or fewer where more would need so many further wafers for their caches that each wafer
-serves less. Reading prompts takes its part of the day: what is not cached keeps the devices from
-writing. The megawatts are those of the building; the chips get what cooling and losses leave.
+share it, while each other's prompts are read in between, or fewer where more would need so many
+further wafers for their caches that each wafer serves fewer: what is sought is the most users for
+each device. The megawatts are those of the building; the chips get what cooling and losses leave.
 """
 
 from __future__ import annotations
@@ -86,29 +86,21 @@ def plan(chip: Chip, shape: ModelShape, assumed: Assumptions) -> Fleet:
 def best_instance(chip: Chip, shape: ModelShape, assumed: Assumptions) -> Simulation:
     """The number of users with the most users for each device, at the pace or better."""
     alone = _with_users(chip, shape, assumed, 1)
-    if alone is None or alone.tokens_per_second < assumed.pace:
-        reached = f"{alone.tokens_per_second:,.0f}" if alone else "no"
+    if alone is None or 1 / alone.sustained_tpot < assumed.pace:
+        reached = f"{1 / alone.sustained_tpot:,.0f}" if alone else "no"
         raise UsageError(
-            f"{shape.name!r} on {chip.name!r} gives a single user {reached} tok/s, "
-            f"less than the promised {assumed.pace:g}; promise less, or use another chip"
+            f"{shape.name!r} on {chip.name!r} gives a single user {reached} tok/s with prompts "
+            f"between, less than the promised {assumed.pace:g}; promise less, cache more, or use "
+            "another chip"
         )
-    best, most = alone, 1
-    for users in _counts():
+    best, users = alone, 1
+    while users < MAX_USERS:
+        users += 1
         found = _with_users(chip, shape, assumed, users)
-        if found is None or found.tokens_per_second < assumed.pace:
-            break
-        most = users
-        best = max(best, found, key=_density)
-    for users in range(most + 1, min(2 * most, MAX_USERS) + 1):
-        found = _with_users(chip, shape, assumed, users)
-        if found is None or found.tokens_per_second < assumed.pace:
+        if found is None or 1 / found.sustained_tpot < assumed.pace:
             break
         best = max(best, found, key=_density)
     return best
-
-
-def _counts() -> Sequence[int]:
-    return [2**power for power in range(1, MAX_USERS.bit_length())]
 
 
 def _density(found: Simulation) -> float:
@@ -133,14 +125,13 @@ def _phase(
 ) -> Phase:
     devices = floor(megawatts * 1e6 / (chip.power * assumed.overhead))
     instances = devices // instance.devices
-    writing = assumed.output / instance.total_tokens_per_second
-    share = writing / (writing + instance.prompt_turn)
-    rate = instances * instance.total_tokens_per_second * share * assumed.utilisation
+    users = instances * instance.users
+    rate = users / instance.sustained_tpot * assumed.utilisation
     return Phase(
         when=when,
         megawatts=megawatts,
         devices=devices,
         instances=instances,
-        users=instances * instance.users,
+        users=users,
         tokens_per_day=rate * SECONDS_PER_DAY,
     )

@@ -22,7 +22,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "attention.head_count_kv": "num_key_value_heads",
     "attention.key_length": "head_dim",
     "attention.sliding_window": "sliding_window",
+    "attention.sliding_window_pattern": "sliding_window_pattern",
     "attention.kv_lora_rank": "kv_lora_rank",
+    "attention.value_length_mla": "qk_nope_head_dim",
     "rope.dimension_count": "qk_rope_head_dim",
     "feed_forward_length": "intermediate_size",
     "vocab_size": "vocab_size",
@@ -49,7 +51,7 @@ def gguf_table(
     architecture = fields.get("general.architecture")
     if not isinstance(architecture, str):
         raise ConfigError(f"{where}: names no 'general.architecture': is it a model's GGUF file?")
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = {"model_type": architecture}
     for key, name in _NAMES.items():
         value = _largest(fields.get(f"{architecture}.{key}"))
         if value is not None:

@@ -8,7 +8,7 @@
 *Weights* reads every weight that the pass touches once (of experts, those that its tokens are
 expected to choose). *Arithmetic* counts two operations per parameter and token. *Cache* reads the
 KV cache once, and older kernels read part of it again for each query head of a group. *Attention*
-of a prompt to itself is quadratic in it and runs at half the matrices' rate. *Launches* cost each
+of a prompt's tokens to all before them runs at half the matrices' rate. *Launches* cost each
 kernel the same, whatever it computes; a layer with experts or with a latent cache has more of them.
 *All-reduces*, two per layer, appear when the model is split over several devices (tensor
 parallelism). A single stream is bound by memory, so verifying a few drafted tokens costs about one
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor
+from math import floor
 from typing import Final
 
 from sparkcode.errors import UsageError
@@ -34,8 +34,6 @@ from sparkcode.wafer.shape import ModelShape
 _ACTIVATION_BYTES: Final = 2
 _ATTENTION_RATE: Final = 0.5
 """Of attention within a prompt, against the matrices': masked, and in small blocks."""
-STANDARD_CONTEXT: Final = 131_072
-"""Tokens of one user's KV cache that a group of devices has room for."""
 DENSE_KERNELS: Final = 9
 """Of a layer: norm, QKV, rotation, attention, output, norm, up and gate, activation, down."""
 EXPERT_KERNELS: Final = 4
@@ -46,45 +44,40 @@ LATENT_KERNELS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class GpuPlacement:
-    """Tensor-parallel groups, each of which holds the model."""
+    """A tensor-parallel group that holds the model."""
 
     devices: int
-    """In all groups."""
-    group: int
-    """Devices of one group."""
     nodes: int = 1
-    """Over which a group is spread."""
+    """Over which they are spread."""
     streams: int = 1
-    """Users of the fullest group."""
+    """Users whose KV caches find room at once."""
     max_context: int = 0
-    """Longest context of each stream, in tokens."""
+    """Longest context of each of them, in tokens."""
 
 
 def place_gpu(chip: GpuChip, shape: ModelShape, *, context: int, users: int) -> GpuPlacement:
-    """Groups of the smallest power of two of devices that hold the weights and one KV cache as long
-    as the model allows, and as many groups as ``users`` caches of ``context`` tokens need.
+    """The smallest power of two of devices that holds the weights and one KV cache as long as the
+    model allows, or the largest that there is.
 
-    So neither a longer context nor more users make a group larger, which would make it faster.
-    Raises ``UsageError`` if one node is too small.
+    Its size does not depend on ``context`` or ``users``: more of either would make it larger, and
+    so faster. Raises ``UsageError`` if weights and a cache of ``context`` tokens do not fit.
     """
     usable = chip.usable_memory * chip.memory_bytes
-    # A model of an unbounded context is not given a node for a single user's.
-    needed = shape.weight_bytes + shape.kv_bytes(min(shape.context_length, STANDARD_CONTEXT))
-    needed = max(needed, shape.weight_bytes + shape.kv_bytes(context))
+    most = 1 << (chip.max_devices.bit_length() - 1)
     group = 1
-    while group * usable < needed:
+    while group < most and group * usable < shape.weight_bytes + shape.kv_bytes(
+        shape.context_length
+    ):
         group *= 2
-    if group > chip.max_devices:
-        raise UsageError(
-            f"{shape.name!r} with {users} x {context} tokens takes {needed / 1e9:,.0f} GB, more "
-            f"than {chip.max_devices} of {chip.name!r} hold; use a larger chip "
-            "or a shorter context"
-        )
     capacity = group * usable - shape.weight_bytes
     cache = shape.kv_bytes(context)
+    if cache > capacity:
+        raise UsageError(
+            f"{shape.name!r} takes {shape.weight_bytes / 1e9:,.0f} GB and {cache / 1e9:,.0f} GB "
+            f"for {context} tokens, more than {group} of {chip.name!r} hold; use a larger chip"
+        )
     streams = min(users, floor(capacity / cache)) if cache else users
-    longest = shape.context_in(capacity / streams)
-    return GpuPlacement(ceil(users / streams) * group, group, 1, streams, longest)
+    return GpuPlacement(group, 1, streams, shape.context_in(capacity / streams))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +96,9 @@ class GpuCost:
         if new_tokens <= 0:
             return 0.0
         parts = self._parts(streams * new_tokens, context, streams)
-        own = 4 * self.shape.num_layers * self.shape.q_size * (new_tokens - 1) / 2
-        attention = streams * new_tokens * own / (self._rate16 * _ATTENTION_RATE)
+        seen = self.shape.mean_attended(context, new_tokens)
+        each = 4 * self.shape.num_layers * self.shape.q_size * seen
+        attention = streams * new_tokens * each / (self._rate16 * _ATTENTION_RATE)
         return sum(parts.values()) + attention
 
     def decode_seconds(self, context: int) -> float:
@@ -127,7 +121,7 @@ class GpuCost:
 
     @property
     def _rate16(self) -> float:
-        return self.placement.group * self.chip.peak_flops * self.chip.compute_efficiency
+        return self.placement.devices * self.chip.peak_flops * self.chip.compute_efficiency
 
     def _parts(self, tokens: int, context: int, streams: int) -> Mapping[str, float]:
         weights, compute = self._weight_seconds(tokens), self._compute_seconds(tokens)
@@ -155,23 +149,23 @@ class GpuCost:
         if shape.num_experts:
             efficiency *= chip.expert_efficiency
         total = shape.bytes_read(shape.distinct_experts(tokens))
-        return total / (self.placement.group * chip.memory_bandwidth * efficiency)
+        return total / (self.placement.devices * chip.memory_bandwidth * efficiency)
 
     def _kv_seconds(self, context: int) -> float:
         shape = self.shape
         again = self.chip.reread_share * (shape.q_size / shape.kv_size - 1)
-        rate = self.placement.group * self.chip.memory_bandwidth
+        rate = self.placement.devices * self.chip.memory_bandwidth
         return shape.kv_bytes(context) * (1 + again) / rate
 
     def _compute_seconds(self, tokens: int) -> float:
         chip = self.chip
         rate = self._rate16
         if self.shape.activation_bits == 8:
-            rate = self.placement.group * chip.peak_flops_8bit * chip.compute_efficiency_8bit
+            rate = self.placement.devices * chip.peak_flops_8bit * chip.compute_efficiency_8bit
         return tokens * 2 * self.shape.active_parameters / rate
 
     def _all_reduce_seconds(self, tokens: int) -> float:
-        devices = self.placement.group
+        devices = self.placement.devices
         if devices == 1:
             return 0.0
         chip, shape = self.chip, self.shape

@@ -32,6 +32,13 @@ _BYTES: Final = {"bfloat16": 2.0, "float16": 2.0, "float32": 4.0, "float8_e4m3fn
 _QUANTISED: Final = {"fp8": 1.0, "fbgemm_fp8": 1.0}
 _EXPERTS_ONLY: Final = {"mxfp4": 0.53, "nvfp4": 0.5625}
 """Methods that leave everything but the experts at 16 bits: 4 bits and a scale for 32 or 16."""
+_PATTERNS: Final = {"gemma2": 2, "gpt_oss": 2, "gpt-oss": 2, "cohere2": 4, "gemma3": 6}
+"""Families of which one layer in so many sees everything, where their files do not say so."""
+_CHUNKED: Final = 4
+"""One layer in so many of Llama 4 sees more than its chunk."""
+_UNGATED: Final = frozenset(
+    {"gptj", "gpt2", "gpt_neox", "falcon", "bloom", "opt", "phi", "starcoder2"}
+)
 MAX_LAYERS: Final = 10_000
 _FOUR_BITS: Final = 0.55
 """Bytes of a 4-bit weight with its share of a scale."""
@@ -103,7 +110,7 @@ def _attention(config: Config, hidden: int, heads: int) -> dict[str, int]:
         size = latent + _whole(config, "qk_rope_head_dim")
         return {"q_size": heads * plain, "kv_size": size, "kv_tensors": 1}
     head = _whole(config, "head_dim") or hidden // heads
-    groups = _whole(config, "num_key_value_heads") or heads
+    groups = _whole(config, "num_key_value_heads") or _whole(config, "num_kv_heads") or heads
     return {"q_size": heads * head, "kv_size": groups * head}
 
 
@@ -111,13 +118,16 @@ def _blocks(config: Config, layers: int, where: str) -> dict[str, Any]:
     dense = _found(config, "intermediate_size")
     experts = _found(config, "num_experts")
     if not experts or experts == 1:
-        return {"intermediate_size": _needed(config, "intermediate_size", where)}
+        return _dense(config, where)
     size = _found(config, "expert_intermediate_size") or dense
     if size is None:
         raise _missing("expert_intermediate_size", where)
     sparse = _sparse_layers(config, layers)
     shared = _whole(config, "shared_expert_intermediate_size")
     shared = shared or _whole(config, "n_shared_experts") * size
+    if apart := _whole(config, "intermediate_size_mlp"):
+        # Llama 4: its other key is that of the experts, one of which every token passes.
+        dense, shared = apart, size
     return {
         "num_experts": experts,
         "experts_per_token": _needed(config, "experts_per_token", where),
@@ -125,6 +135,16 @@ def _blocks(config: Config, layers: int, where: str) -> dict[str, Any]:
         "shared_intermediate_size": shared,
         "moe_fraction": sparse / layers,
         "intermediate_size": 0 if sparse == layers else dense or 0,
+    }
+
+
+def _dense(config: Config, where: str) -> dict[str, Any]:
+    if config.get("model_type") not in _UNGATED:
+        return {"intermediate_size": _needed(config, "intermediate_size", where)}
+    said = _found(config, "intermediate_size") or _whole(config, "ffn_hidden_size")
+    return {
+        "intermediate_size": said or 4 * _needed(config, "hidden_size", where),
+        "gated": False,
     }
 
 
@@ -139,13 +159,18 @@ def _sparse_layers(config: Config, layers: int) -> int:
 
 
 def _window(config: Config, layers: int) -> dict[str, int]:
-    window = config.get("sliding_window")
-    if not isinstance(window, int) or window < 1 or config.get("use_sliding_window") is False:
+    window, chunk = _whole(config, "sliding_window"), _whole(config, "attention_chunk_size")
+    if not (window or chunk) or config.get("use_sliding_window") is False:
         return {}
     kinds, pattern = config.get("layer_types"), config.get("sliding_window_pattern")
+    if pattern is None:
+        family = str(config.get("model_type")).removesuffix("_text")
+        pattern = _PATTERNS.get(family, 1) if window else _CHUNKED
+    window = window or chunk
     count = layers
     if isinstance(kinds, list):
-        count = sum(kind == "sliding_attention" for kind in kinds[:layers])
+        narrow = ("sliding_attention", "chunked_attention")
+        count = sum(kind in narrow for kind in kinds[:layers])
     elif isinstance(pattern, int) and pattern > 1:
         # One layer in so many sees everything.
         count = layers - layers // pattern

@@ -36,8 +36,6 @@ class Placement:
     layers_per_wafer: int
     region_side: int
     """Cores along one side of a layer's square region."""
-    kv_capacity_bytes: float
-    """SRAM that weights leave for KV caches, over all wafers."""
     max_context: int
     """Longest context of each stream, in tokens."""
 
@@ -53,15 +51,14 @@ def place(
 
     Raises ``UsageError`` if a layer would have to be cut between wafers.
     """
-    fewest = _layers_per_wafer(chip, shape, context=min(context, DEFAULT_CONTEXT), users=1)
-    layers = _layers_per_wafer(chip, shape, context=context, users=users)
+    fewest = _layers_per_wafer(chip, shape, context=DEFAULT_CONTEXT, users=1)
+    room_for = max(context, DEFAULT_CONTEXT)
+    layers = _layers_per_wafer(chip, shape, context=room_for, users=users)
     wafers = ceil(shape.num_layers / layers)
-    capacity = wafers * chip.usable_sram * chip.sram_bytes - shape.weight_bytes
     return Placement(
         devices=wafers,
         layers_per_wafer=layers,
         region_side=_region_side(chip, shape, fewest),
-        kv_capacity_bytes=capacity,
         max_context=_longest_context(chip, shape, layers, users),
     )
 

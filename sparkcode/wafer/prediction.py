@@ -39,6 +39,7 @@ _CHIPS: Final = (
     ("H100", "h100"),
     ("A100", "a100"),
     ("L40S", "l40s"),
+    ("WSE-3", "wse3"),
     ("LPU", "groq-lpu"),
 )
 """How tables call the package's chips; the first that a row's chips contain."""
@@ -106,14 +107,16 @@ def _paper_decode(row: Row, known: Hardware) -> float:
 
 def _paper_prefill(row: Row, known: Hardware) -> float:
     chip, shape = _wafer(row, known), known.shape(row)
-    seconds = prefill_seconds(chip, known.constants, shape, side=row.grids[0], tokens=row.context)
+    seconds = prefill_seconds(
+        chip, known.constants, shape, side=_grids(row, 1)[0], tokens=_prompt(row)
+    )
     return row.context / seconds
 
 
 def _paper_request(row: Row, known: Hardware) -> float:
     chip, shape = _wafer(row, known), known.shape(row)
-    first, second = row.grids
-    tokens = (row.context, row.output)
+    first, second = _grids(row, 2)
+    tokens = (_prompt(row), _output(row))
     seconds = request_seconds(chip, known.constants, shape, sides=(first, second), tokens=tokens)
     return row.output / seconds
 
@@ -121,7 +124,7 @@ def _paper_request(row: Row, known: Hardware) -> float:
 def _paper_cache(row: Row, known: Hardware) -> float:
     chip, shape = _wafer(row, known), known.shape(row)
     shifted = "concat" not in row.system
-    return longest_answer(chip, known.constants, shape, side=row.grids[0], shifted=shifted)
+    return longest_answer(chip, known.constants, shape, side=_grids(row, 1)[0], shifted=shifted)
 
 
 def _energy_ratio(row: Row, known: Hardware) -> float:
@@ -149,7 +152,7 @@ def _service_decode(row: Row, known: Hardware) -> float:
 
 def _service_prompt(row: Row, known: Hardware) -> float:
     cost, _ = _service(row, known)
-    return cost.prefill_seconds(row.context, 0)
+    return cost.prefill_seconds(_prompt(row), 0)
 
 
 def _service(row: Row, known: Hardware) -> tuple[WaferCost, WaferChip]:
@@ -165,16 +168,18 @@ def _gpu_decode(row: Row, known: Hardware) -> float:
 
 
 def _gpu_first_token(row: Row, known: Hardware) -> float:
-    return _gpu(row, known, known.shape(row)).prefill_seconds(row.context, 0)
+    return _gpu(row, known, known.shape(row)).prefill_seconds(_prompt(row), 0)
 
 
 def _gpu_batch(row: Row, known: Hardware) -> float:
     """Output tokens a second and device, with the prompts' time: one batch from start to end."""
     cost = _gpu(row, known, known.shape(row))
-    prompts = cost.prompt_seconds(row.context, 0, streams=row.users)
+    if not row.users:
+        raise UsageError("the row names no batch")
+    prompts = cost.prompt_seconds(_prompt(row), 0, streams=row.users)
     step = sum(cost.batch_breakdown(row.users, _middle(row)).values())
     devices, _ = row.devices
-    return row.users * row.output / (prompts + row.output * step) / devices
+    return row.users * _output(row) / (prompts + row.output * step) / devices
 
 
 def _gpu_drafted(row: Row, known: Hardware) -> float:
@@ -182,8 +187,8 @@ def _gpu_drafted(row: Row, known: Hardware) -> float:
     model of the family."""
     cost = _gpu(row, known, known.shape(row))
     context = _middle(row)
-    if told := re.search(r"MTP(\d+)\D.*?length (\d+(?:\.\d+)?)", row.notes):
-        drafted, accepted = int(told[1]), float(told[2])
+    if told := re.search(r"MTP(\d{1,2})\D.*?length (\d+(?:\.\d+)?)", row.notes):
+        drafted, accepted = int(told[1]), max(1.0, float(told[2]))
         draft = cost.draft_seconds(context)
     elif told := re.search(r"draft (\w+) (\w+)", row.notes):
         drafted = _GPT_FAST_DRAFTED
@@ -212,6 +217,24 @@ def _wafer(row: Row, known: Hardware) -> WaferChip:
     return chip
 
 
+def _grids(row: Row, count: int) -> tuple[int, ...]:
+    if len(row.grids) != count:
+        raise UsageError(f"{row.chips!r} names {len(row.grids)} square grids; {count} are needed")
+    return row.grids
+
+
+def _prompt(row: Row) -> int:
+    if not row.context:
+        raise UsageError("the row names no prompt")
+    return row.context
+
+
+def _output(row: Row) -> int:
+    if not row.output:
+        raise UsageError("the row names no length of its answers")
+    return row.output
+
+
 def _middle(row: Row) -> int:
     """The context at the middle of the answer."""
     return (row.context or DEFAULT_CONTEXT) + row.output // 2
@@ -223,9 +246,7 @@ def _gpu(row: Row, known: Hardware, shape: ModelShape) -> GpuCost:
     if not isinstance(chip, GpuChip):
         raise UsageError(f"{row.chips!r} is no GPU")
     devices, nodes = row.devices
-    return GpuCost(
-        _driven(chip, row, known.constants), shape, GpuPlacement(devices, devices, nodes)
-    )
+    return GpuCost(_driven(chip, row, known.constants), shape, GpuPlacement(devices, nodes))
 
 
 def _driven(chip: GpuChip, row: Row, constants: Constants) -> GpuChip:

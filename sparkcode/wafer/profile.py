@@ -10,6 +10,7 @@ from sparkcode.wafer.chip import DEFAULT_CHIP, Chip, WaferChip, load_chip
 from sparkcode.wafer.cost import WaferCost, make_cost
 from sparkcode.wafer.drafting import Cycle, best_cycle
 from sparkcode.wafer.gpu import GpuCost
+from sparkcode.wafer.placement import DEFAULT_CONTEXT
 from sparkcode.wafer.shape import DEFAULT_SHAPE, Draft, ModelShape, load_shape
 
 
@@ -19,10 +20,12 @@ class Profile:
 
     chip: Chip
     shape: ModelShape
+    context: int = DEFAULT_CONTEXT
+    """Tokens of KV cache that there is room for."""
     cost: WaferCost | GpuCost = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cost", make_cost(self.chip, self.shape))
+        object.__setattr__(self, "cost", make_cost(self.chip, self.shape, context=self.context))
 
     @property
     def name(self) -> str:

@@ -7,8 +7,9 @@ Its columns are named in its first line; ``klass`` groups rows of one kind.
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,9 @@ from sparkcode.wafer.shape import ModelShape
 
 FILE: Final = "published_inference.csv"
 MAX_FILE_BYTES: Final = 4_000_000
+
+LEAST: Final = 1e-12
+"""No published figure is smaller, nor larger than its inverse."""
 
 _COLUMNS: Final = (
     "row_id",
@@ -47,6 +51,7 @@ _FAMILIES: Final = (
     (r"llama-?4-?(?P<size>scout|maverick)", "llama-4-{size}"),
     (r"code-?llama-?34b", "codellama-34b"),
     (r"qwen-?2(\.5)?-?72b", "qwen2-72b"),
+    (r"qwen-?2\.5-?coder-?(?P<size>0\.5b|1\.5b)", "qwen2.5-coder-{size}"),
     (r"qwen-?3-?32b", "qwen3-32b"),
     (r"qwen-?3-?235b", "qwen3-235b-a22b"),
     (r"qwen-?3-?coder-?480b", "qwen3-coder-480b-a35b"),
@@ -93,18 +98,17 @@ class Row:
     @property
     def devices(self) -> tuple[int, int]:
         """Devices in all, and the nodes over which they are spread."""
-        found = re.match(r"(?:(\d+)x)?(\d+)x? ?(?=[A-Z])", self.chips)
+        found = re.match(r"(?:(\d{1,5})\s*x\s*)?(\d{1,5})\s*x?\s*(?=[A-Z])", self.chips)
         if not found:
             return 1, 1
-        nodes = int(found[1] or 1)
-        return nodes * int(found[2]), nodes
+        nodes = max(1, int(found[1] or 1))
+        return nodes * max(1, int(found[2])), nodes
 
     @property
     def grids(self) -> tuple[int, ...]:
         """Sides of the square grids of cores that it names."""
-        return tuple(
-            int(side) for side, other in re.findall(r"(\d+)x(\d+)", self.chips) if side == other
-        )
+        pairs = re.findall(r"(?<!\d)([1-9]\d{0,3})x(\d+)", self.chips)
+        return tuple(int(side) for side, other in pairs if side == other)
 
 
 def stored(shape: ModelShape, precision: str) -> ModelShape:
@@ -129,7 +133,7 @@ def stored(shape: ModelShape, precision: str) -> ModelShape:
 def development_rows() -> list[Row]:
     """The rows that ship."""
     text = files("sparkcode.wafer").joinpath(FILE).read_text(encoding="utf-8")
-    return parse(text.splitlines(), FILE)
+    return parse(text, FILE)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -144,12 +148,20 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise UsageError(f"cannot read {str(path)!r}: {reason}; give a CSV file") from error
-    return parse(text.splitlines(), str(path))
+    return parse(text, str(path))
 
 
-def parse(lines: Iterable[str], where: str) -> list[Row]:
+def parse(text: str, where: str) -> list[Row]:
     """Raises ``ConfigError`` with the line's number and what would be right."""
-    reader = csv.DictReader(lines)
+    # Only real ends of lines: a note may hold any other character.
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return _rows(reader, where)
+    except csv.Error as error:
+        raise ConfigError(f"{where}: line {reader.line_num}: {error}") from error
+
+
+def _rows(reader: csv.DictReader[str], where: str) -> list[Row]:
     missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise ConfigError(f"{where}: missing column {missing[0]!r}; expected {_listed(_COLUMNS)}")
@@ -159,7 +171,7 @@ def parse(lines: Iterable[str], where: str) -> list[Row]:
 def _row(line: dict[str, str | None], where: str) -> Row:
     text = {name: (line[name] or "").strip() for name in _COLUMNS}
     return Row(
-        row_id=text["row_id"],
+        row_id=text["row_id"] or where,
         system=text["system"],
         chips=text["chips"],
         model=text["model"],
@@ -181,8 +193,10 @@ def _number(text: str, where: str, column: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{where}: {column} {text!r}; expected a number above 0")
+    if not LEAST <= value <= 1 / LEAST:
+        raise ConfigError(
+            f"{where}: {column} {text!r}; expected a number from {LEAST:g} to {1 / LEAST:g}"
+        )
     return value
 
 

@@ -43,6 +43,10 @@ UNITS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
 """Base units per written unit, by dimension. The first unit of a dimension is its base."""
 
 
+LARGEST: Final = 1e60
+"""No quantity of any unit comes near."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A dimension of ``UNITS`` and the closed range, in base units, outside which no value makes
@@ -70,6 +74,8 @@ class Quantity:
         )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{where}: {value!r} is no number; {wanted}")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ConfigError(f"{where}: a number of {len(str(value))} digits; {wanted}")
         scaled = value * scale
         if not self.low <= scaled <= self.high:
             raise ConfigError(f"{where}: {value!r} is impossible; {wanted}")

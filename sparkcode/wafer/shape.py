@@ -156,6 +156,14 @@ class ModelShape:
         """Tokens that a layer attends to at ``context``, on average over layers."""
         return self.mean_over_layers(context, min(context, self.window))
 
+    def mean_attended(self, context: int, tokens: int) -> float:
+        """Tokens before it that each of ``tokens`` new ones attends to, on average over them and
+        over layers, when ``context`` are there already."""
+        full = context + (tokens - 1) / 2
+        short = max(0, min(tokens, self.window - context))
+        inside = short * (context + (short - 1) / 2) + (tokens - short) * self.window
+        return self.mean_over_layers(full, inside / tokens)
+
     def kv_bytes(self, context: int) -> float:
         """KV cache of one stream at ``context`` tokens; windowed layers keep only their window."""
         return self.kv_bytes_per_token * self.attended(context)

@@ -4,7 +4,8 @@ Users share wafers as a pipeline: their tokens follow each other through the lay
 *knee*, a round's time over that of its tokens' stages, nobody waits. Beyond it each waits for its
 turn, and a service drafts less, because drafted tokens take turns too. They share GPUs as a batch:
 weights are read once for all of them, each KV cache for its own; users whose caches find no room
-get a group of devices of their own, and the pace stated is the fullest group's.
+wait for their turn. What is simulated is one copy of the model; :mod:`sparkcode.wafer.fleet`
+counts copies.
 
 Times are of the chip alone, unless a transport is named: no network, no queue.
 """
@@ -62,6 +63,8 @@ class Simulation:
     """Cores along one side of a layer's region; 0 on GPUs."""
     layers_per_device: int = 0
     """0 on GPUs, which share each layer."""
+    token_turn: float | None = None
+    """Seconds for which a token keeps the slowest layer from the others'; None on GPUs."""
     drafted: int = 0
     """Tokens that are drafted in a round; 0 for plain decoding."""
     accepted: float = 1.0
@@ -76,6 +79,15 @@ class Simulation:
     def total_tokens_per_second(self) -> float:
         """Of all users."""
         return self.users / self.tpot
+
+    @property
+    def sustained_tpot(self) -> float:
+        """Between two tokens of one user while others' prompts are read in between: each answer
+        has a prompt before it, and what is not cached of it keeps the devices from writing."""
+        reading = self.users * self.prompt_turn / self.turn.output
+        if self.token_turn is None:
+            return self.tpot + reading
+        return max(self.tpot, self.users * self.token_turn + reading)
 
     @property
     def answer_seconds(self) -> float:
@@ -133,6 +145,7 @@ def simulate(
         knee=step.knee,
         region_side=wafer.placement.region_side if wafer else 0,
         layers_per_device=wafer.placement.layers_per_wafer if wafer else 0,
+        token_turn=None if step.turn is None else step.turn / step.accepted,
         drafted=step.drafted,
         accepted=step.accepted,
     )
@@ -153,13 +166,19 @@ class _Step:
 
     parts: Mapping[str, float]
     knee: float
+    turn: float | None = None
+    """For which the round keeps the slowest layer busy; None where it keeps all devices busy."""
     drafted: int = 0
     accepted: float = 1.0
 
 
 def _step(cost: WaferCost | GpuCost, context: int, users: int) -> _Step:
     if isinstance(cost, GpuCost):
-        return _Step(cost.batch_breakdown(cost.placement.streams, context), 1.0)
+        streams = cost.placement.streams
+        together = dict(cost.batch_breakdown(streams, context))
+        if users > streams:
+            together["waiting"] = sum(together.values()) * (users / streams - 1)
+        return _Step(together, 1.0)
     stage = cost.stage_seconds(context)
 
     def turns(drafted: int) -> float:
@@ -177,4 +196,5 @@ def _step(cost: WaferCost | GpuCost, context: int, users: int) -> _Step:
     if turns(best.drafted) > best.seconds:
         parts["waiting"] = turns(best.drafted) - best.seconds
     knee = best.seconds / ((best.drafted + 1) * stage)
-    return _Step(parts, max(1.0, knee), best.drafted, best.accepted)
+    own = (best.drafted + 1) * stage
+    return _Step(parts, max(1.0, knee), own, best.drafted, best.accepted)

@@ -7,13 +7,14 @@ once. A mean of 2.8 a round is played as rounds of two and three.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sparkcode.errors import UsageError
+from sparkcode.wafer.chip import load_chip
 from sparkcode.wafer.network import NO_NETWORK, Transport
-from sparkcode.wafer.profile import Profile, load_profile
-from sparkcode.wafer.shape import DEFAULT_SHAPE
+from sparkcode.wafer.profile import Profile
+from sparkcode.wafer.shape import DEFAULT_SHAPE, ModelShape, load_shape
 from sparkcode.wafer.simulate import Turn
 
 MIN_PACE = 0.1
@@ -46,6 +47,10 @@ class Timeline:
         spent = self.seconds - self.ttft
         return (len(self.times) - 1) / spent if spent > 0 else 1 / max(self.ttft, 1e-9)
 
+    def cut(self, tokens: int) -> Timeline:
+        """Its first ``tokens``."""
+        return replace(self, times=self.times[:tokens])
+
     def seen(self, now: float) -> int:
         """Tokens that are out at ``now`` seconds."""
         low, high = 0, len(self.times)
@@ -56,13 +61,14 @@ class Timeline:
 
 
 def timeline(profile: Profile, turn: Turn, transport: Transport = NO_NETWORK) -> Timeline:
-    """UsageError if the turn is longer than the profile's context."""
+    """UsageError if the turn is longer than the model's context, or does not fit the chip."""
     whole = turn.prompt + turn.output
-    if whole > profile.max_context:
+    if whole > profile.shape.context_length:
         raise UsageError(
-            f"{turn.prompt} + {turn.output} tokens are more than {profile.name!r} holds, "
-            f"{profile.max_context}; use a shorter --context"
+            f"{turn.prompt} + {turn.output} tokens are more than {profile.shape.name!r} holds, "
+            f"{profile.shape.context_length}; use a shorter --context"
         )
+    profile = replace(profile, context=max(whole, profile.context))
     reading = profile.cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
     now = transport.before_first(turn.prompt) + reading + profile.cost.decode_seconds(turn.prompt)
     times = [now]
@@ -78,10 +84,14 @@ def at_pace(pace: float, turn: Turn) -> Timeline:
     return Timeline(f"{pace:g} tok/s", [(at + 1) / pace for at in range(turn.output)])
 
 
-def asked(text: str, model: str | None = None) -> Profile | float:
-    """What ``wse3``, ``wse3/llama-3.1-8b`` or ``50`` means: a profile, or tokens a second.
+def asked(
+    text: str, model: str | None = None, load: Callable[[str], ModelShape] = load_shape
+) -> Profile | float:
+    """What ``wse3``, ``wse3/llama-3.1-8b``, ``my.toml`` or ``50`` means: a profile, or tokens a
+    second.
 
-    ``model`` is meant where the text names none. UsageError says what would be right.
+    ``model`` is meant where the text names none; ``load`` reads it. UsageError says what would be
+    right.
     """
     if re.fullmatch(r"\d+(\.\d+)?", text):
         pace = float(text)
@@ -91,16 +101,21 @@ def asked(text: str, model: str | None = None) -> Profile | float:
             )
         return pace
     chip, slash, shape = text.partition("/")
-    if text.endswith(".toml") or not slash:
-        return load_profile(text, model or DEFAULT_SHAPE)
-    return load_profile(chip, shape)
+    if text.endswith(".toml") and not _is_chip(chip):
+        chip, slash = text, ""
+    return Profile(load_chip(chip), load(shape if slash else model or DEFAULT_SHAPE))
 
 
-def play(
-    text: str, turn: Turn, *, model: str | None = None, over: Transport = NO_NETWORK
-) -> Timeline:
-    """The timeline of what ``asked`` finds."""
-    found = asked(text, model)
+def _is_chip(name: str) -> bool:
+    try:
+        load_chip(name)
+    except UsageError:
+        return False
+    return True
+
+
+def play(found: Profile | float, turn: Turn, over: Transport = NO_NETWORK) -> Timeline:
+    """The timeline of what ``asked`` found."""
     if isinstance(found, Profile):
         return timeline(found, turn, over)
     return at_pace(found, turn)

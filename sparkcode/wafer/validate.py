@@ -77,8 +77,8 @@ class Report:
     scored: Sequence[Scored]
     unscored: Sequence[Scored]
     """Predicted, but of low confidence or of a class that is not scored."""
-    skipped: Mapping[str, str]
-    """Why a row has no prediction, by its id."""
+    skipped: Sequence[tuple[str, str]]
+    """Ids of rows without a prediction, and why."""
     satisfied: Sequence[Scored]
     violated: Sequence[Scored]
     baselines: Mapping[str, float]
@@ -106,29 +106,33 @@ def validate(rows: Sequence[Row], known: Hardware, development: Sequence[Row]) -
     predicted, skipped = _predicted(rows, known)
     bounds = [item for item in predicted if one_sided(item.row)]
     scored = [item for item in predicted if _counts(item.row)]
-    kept = [item for item in bounds if one_sided(item.row) * item.error <= 0]
     return Report(
-        classes=_by_class(scored, known.calibration.left_out),
+        # Of other rows it is not known what they would be left out of.
+        classes=_by_class(scored, known.calibration.left_out if rows is development else {}),
         scored=scored,
-        unscored=[item for item in predicted if item not in scored and item not in bounds],
+        unscored=[item for item in predicted if not (one_sided(item.row) or _counts(item.row))],
         skipped=skipped,
-        satisfied=kept,
-        violated=[item for item in bounds if item not in kept],
+        satisfied=[item for item in bounds if _kept(item)],
+        violated=[item for item in bounds if not _kept(item)],
         baselines=_baselines([item.row for item in scored], known, development),
     )
+
+
+def _kept(item: Scored) -> bool:
+    return one_sided(item.row) * item.error <= 0
 
 
 def _counts(row: Row) -> bool:
     return row.klass in SCORED and row.confidence != _LOW
 
 
-def _predicted(rows: Sequence[Row], known: Hardware) -> tuple[list[Scored], dict[str, str]]:
-    found, skipped = [], {}
+def _predicted(rows: Sequence[Row], known: Hardware) -> tuple[list[Scored], list[tuple[str, str]]]:
+    found, skipped = [], []
     for row in rows:
         try:
             found.append(Scored(row, predict(row, known)))
         except UsageError as reason:
-            skipped[row.row_id] = str(reason)
+            skipped.append((row.row_id, str(reason)))
     return found, skipped
 
 

@@ -18,7 +18,9 @@ RULES = [
 
 def test_what_a_real_engine_took(tmp_path: Path) -> None:
     with serving(tmp_path, RULES) as url:
-        found = asyncio.run(measure(url, "", "count", 100))
+        measured = asyncio.run(measure(url, "", "count", 100))
+        assert measured.prompt >= measured.cached >= 0
+        found = measured.timeline
         assert not found.simulated
         assert found.joules_per_token is None
         assert len(found.times) == 8
@@ -26,7 +28,7 @@ def test_what_a_real_engine_took(tmp_path: Path) -> None:
         assert list(found.times) == sorted(found.times)
         assert "scripted" in found.name
         patch = asyncio.run(measure(url, "", "patch", 100))
-        assert len(patch.times) > 3
+        assert len(patch.timeline.times) > 3
         with pytest.raises(UnansweredError, match="broken"):
             asyncio.run(measure(url, "", "broken", 100))
     with pytest.raises(EngineUnreachableError):

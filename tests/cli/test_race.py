@@ -3,16 +3,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from sparkcode.cli.race import race
-from tests.cli.scripted import invoke
+from tests.cli.scripted import invoke, serving
 
 
 def test_the_table_without_a_terminal() -> None:
     status, stdout, _ = invoke(race, ["wse3", "h100"])
     assert status == 0
-    header, first, second = stdout.splitlines()
+    turn, header, first, second = stdout.splitlines()
+    assert turn == "prompt of 8,192 tokens, 0 cached; answer of 213"
     assert header.split() == ["TTFT", "tok/s", "whole", "J/token"]
     assert first.startswith("wse3/gpt-oss-120b")
     assert first.endswith("first")
@@ -74,3 +76,25 @@ def test_an_empty_text(tmp_path: Path) -> None:
     assert "empty; give a text file" in invoke(race, ["wse3", "50", "--text", str(path)])[2]
     path.write_bytes(b"\xff\xfe")
     assert "not text in UTF-8" in invoke(race, ["wse3", "50", "--text", str(path)])[2]
+
+
+def test_others_run_the_turn_that_an_engine_did(tmp_path: Path) -> None:
+    rules = [{"match": "", "reply": "one two three four five six seven eight"}]
+    with serving(tmp_path, rules) as url:
+        _, stdout, _ = invoke(race, [url, "wse3", "50", "--json", "--output", "100"])
+    facts = json.loads(stdout)
+    assert facts["output"] == 8
+    assert [lane["tokens"] for lane in facts["lanes"]] == [8, 8, 8]
+    assert [lane["simulated"] for lane in facts["lanes"]] == [False, True, True]
+    assert 0 < facts["context"] < 1000
+
+
+def test_a_long_context_finds_its_wafers() -> None:
+    status, _, _ = invoke(race, ["wse3/llama-3.1-70b", "h100/llama-3.1-70b", "--context", "30000"])
+    assert status == 0
+
+
+@pytest.mark.parametrize("flag", ["--speed"])
+def test_nan_is_no_number(flag: str) -> None:
+    with pytest.raises(click.BadParameter, match="'nan' is no number"):
+        invoke(race, ["wse3", "50", flag, "nan"])

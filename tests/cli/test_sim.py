@@ -40,7 +40,7 @@ def test_the_table_for_people() -> None:
     assert "  waiting " in stdout
     assert stdout.count("█" * 32) == 1
     _, stdout, _ = invoke(sim, ["--chip", "h100", "--model", "qwen2.5-coder-0.5b"])
-    assert "simulated: 1 GPU\n" in stdout
+    assert "simulated: 1 device\n" in stdout
     assert "nobody waits" not in stdout
 
 
@@ -82,6 +82,7 @@ def test_validate_has_the_contracts_keys() -> None:
     assert {"classes", "class_mean", "row_median", "bounds", "constants", "baselines"} <= set(facts)
     for score in facts["classes"].values():
         assert {"n", "mape", "median", "max"} <= score.keys()
+    assert {"row_id", "reason"} == facts["skipped"][0].keys()
     assert facts["bounds"] == {"satisfied": 4, "violated": []}
     assert facts["class_mean"] < 0.06
     ids = {row["row_id"] for row in facts["rows"]}
@@ -106,6 +107,15 @@ def test_validate_a_table_of_ones_own(tmp_path: Path) -> None:
     _, stdout, _ = invoke(sim, ["validate", "--data", str(path)])
     assert "violated: b1 gpt-oss-120b, 10, predicted" in stdout
     assert "baselines" not in stdout
+    assert "no row can be scored" in stdout
+    assert "left out" not in stdout
+
+
+@pytest.mark.parametrize("before", [["--json"], ["--chip", "h100"]])
+def test_options_stand_behind_the_subcommand(before: list[str]) -> None:
+    status, stdout, stderr = invoke(sim, [*before, "validate"])
+    assert (status, stdout) == (2, "")
+    assert "options stand behind `sim validate`" in stderr
 
 
 def test_validate_refuses_what_is_no_table(tmp_path: Path) -> None:
@@ -144,7 +154,8 @@ def test_fleet_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026", "2026=2", "2026=x", "=1", "2026=1/0", "a=1,b=1/2", "a=-1"]
+    "text",
+    ["2026", "2026=2", "2026=x", "=1", "2026=1/0", "a=1,b=1/2", "a=-1", "a=1/2", "a=1/2,a=1"],
 )
 def test_fleet_refuses_phases_that_are_none(text: str) -> None:
     with pytest.raises(click.BadParameter, match="expected"):
@@ -218,3 +229,25 @@ def write_gguf(path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+# --- what is known -----------------------------------------------------------------------------
+
+
+def test_chips_and_their_numbers() -> None:
+    _, stdout, _ = invoke(sim, ["chips"])
+    assert len(stdout.splitlines()) == len(json.loads(invoke(sim, ["chips", "--json"])[1])) == 10
+    _, stdout, _ = invoke(sim, ["chips", "WSE-3"])
+    assert stdout.startswith("wse3: Cerebras WSE-3")
+    assert "hardware  Cerebras WSE-3 data sheet: 44 GB on the wafer" in stdout
+    assert "fitted    scripts/calibrate: fitted to 8 published rows" in stdout
+    facts = json.loads(invoke(sim, ["chips", "h100", "--json"])[1])
+    assert facts["memory_bandwidth"]["unit"] == "B/s"
+    assert invoke(sim, ["chips", "abacus"])[0] == 2
+
+
+def test_models_and_their_sizes() -> None:
+    _, stdout, _ = invoke(sim, ["models"])
+    assert "gpt-oss-120b" in stdout
+    facts = json.loads(invoke(sim, ["models", "--json"])[1])
+    assert facts["llama-3.1-8b"]["parameters"] == 8_029_995_008

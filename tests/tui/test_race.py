@@ -38,7 +38,7 @@ def test_both_lanes_write_at_their_own_pace() -> None:
         assert shown[-2].strip() == ""
         await asyncio.sleep(2.0)
         assert "2.2s ✓" in rows(app)[-3]
-        assert "wse3/gpt-oss-120b: 11x as soon, first token 2.0x, pace 20x" in rows(app)[-2]
+        assert "wse3/gpt-oss-120b: 9 % of the next one's time, 20x its pace" in rows(app)[-2]
 
     racing(work)
 
@@ -78,6 +78,20 @@ def test_figures_are_told_once_they_are_known() -> None:
     assert late.split() == ["TTFT", "200ms", "50", "tok/s", "2.2s", "✓"]
 
 
+def test_a_narrow_lane_tells_the_pace_and_then_the_time() -> None:
+    early, late = ("".join(text for text, _ in figures(SLOW, at, 20)) for at in (1.0, 10.0))
+    assert early.split()[1:] == ["tok/s", "41/100"]
+    assert late.split() == ["TTFT", "200ms", "2.2s", "✓"]
+
+
+def test_the_clock_stops_with_the_last_lane() -> None:
+    async def work(app: RaceApp) -> None:
+        await asyncio.sleep(30)
+        assert "2.2s at real time" in rows(app)[0]
+
+    racing(work)
+
+
 def test_verdicts() -> None:
     assert verdict([SLOW, SLOW]) == "a dead heat"
-    assert verdict([SLOW, FAST]).startswith("wse3/gpt-oss-120b: 11x as soon")
+    assert verdict([SLOW, FAST]).startswith("wse3/gpt-oss-120b: 9 % of")

@@ -41,7 +41,7 @@ def test_the_path_turns_at_the_end_of_a_row() -> None:
 
 def test_gpus_share_every_layer() -> None:
     drawn = signs("h100/llama-3.1-70b", 0.5)
-    assert [f"GPU {number}" in drawn for number in (1, 4, 5)] == [True, True, False]
+    assert [f"#{number}" in drawn for number in (1, 4, 5)] == [True, True, False]
     assert drawn.count(HERE[0]) == 4
 
 
@@ -57,9 +57,14 @@ def test_any_picture_has_its_height(name: str, progress: float, width: int, heig
 
 
 def test_what_does_not_fit_is_counted() -> None:
-    assert "… and 1 wafer more" in signs("wse3/kimi-k2", 0.5, 40, 4)
-    assert "… and 6 wafers more" in signs("wse3/kimi-k2", 0.5, 40, 3)
-    assert "GPUs more" in signs("groq-lpu/llama-3.1-70b", 0.5, 40, 5)
+    assert "… and 1 wafer more" in signs("wse3/kimi-k2", 0.1, 40, 4)
+    assert "… and 6 wafers more" in signs("wse3/kimi-k2", 0.1, 40, 3)
+    assert "devices more" in signs("groq-lpu/llama-3.1-70b", 0.5, 40, 5)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.5, 0.999])
+def test_the_token_is_never_out_of_the_picture(progress: float) -> None:
+    assert HERE[0] in signs("wse3/kimi-k2", progress, 40, 2)
 
 
 def test_bars_share_the_room() -> None:

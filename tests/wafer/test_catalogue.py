@@ -9,7 +9,7 @@ import pytest
 
 import sparkcode
 from sparkcode.errors import ConfigError, UsageError
-from sparkcode.wafer.catalogue import MAX_FILE_BYTES, names, read
+from sparkcode.wafer.catalogue import MAX_FILE_BYTES, Shelf, names, read
 
 
 def test_lists_the_package_s_own() -> None:
@@ -37,7 +37,20 @@ def test_reads_a_path(tmp_path: Path) -> None:
     assert (data.name, data.where, data.table) == ("one", str(path), {"x": 1})
 
 
-@pytest.mark.parametrize("name", ["wse9", "../chips/wse3", "", "WSE3"])
+@pytest.mark.parametrize(
+    ("shelf", "written", "name"),
+    [
+        ("chips", "WSE-3", "wse3"),
+        ("chips", "wse3 turbo", "wse3-turbo"),
+        ("models", "llama3.1-8b", "llama-3.1-8b"),
+        ("models", "GPT-OSS-120B", "gpt-oss-120b"),
+    ],
+)
+def test_names_as_people_write_them(shelf: Shelf, written: str, name: str) -> None:
+    assert read(shelf, written).name == name
+
+
+@pytest.mark.parametrize("name", ["wse9", "../chips/wse3", "", "-", "wse", "wse33"])
 def test_an_unknown_name_lists_those_that_exist(name: str) -> None:
     with pytest.raises(UsageError, match=r"unknown chip '.*'; expected one of: .*h100, .*wse3"):
         read("chips", name)

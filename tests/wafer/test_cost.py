@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkcode.wafer.chip import Chip, load_chip
-from sparkcode.wafer.cost import CostModel, WaferCost, breakdown, make_cost
+from sparkcode.wafer.cost import CostModel, WaferCost, make_cost
 from sparkcode.wafer.gpu import GpuCost
 from sparkcode.wafer.shape import ModelShape, load_shape, shape_names
 from tests.wafer.shapes import FEW, shapes, wafer
@@ -84,8 +84,9 @@ def test_a_stage_stops_growing_where_every_layer_has_a_window() -> None:
 @pytest.mark.parametrize("name", shape_names())
 def test_breakdown_adds_up(chip: str, name: str) -> None:
     loaded, shape = load_chip(chip), load_shape(name)
-    parts = breakdown(loaded, shape, 4096)
-    assert sum(parts.values()) == pytest.approx(make_cost(loaded, shape).decode_seconds(4096))
+    cost = make_cost(loaded, shape)
+    parts = cost.breakdown(4096)
+    assert sum(parts.values()) == pytest.approx(cost.decode_seconds(4096))
     assert min(parts.values()) >= 0
 
 

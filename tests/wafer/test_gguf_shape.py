@@ -71,3 +71,30 @@ def test_what_is_missing_is_named(key: str, problem: str) -> None:
     fields = {name: value for name, value in LLAMA.items() if name != key}
     with pytest.raises(ConfigError, match=f"x.gguf: {problem}"):
         shape(fields)
+
+
+def test_a_family_s_windows_alternate_where_its_header_does_not_say() -> None:
+    fields = {
+        "general.architecture": "gpt-oss",
+        **{
+            key.replace("qwen3moe", "gpt-oss"): value
+            for key, value in EXPERTS.items()
+            if "." in key
+        },
+        "gpt-oss.attention.sliding_window": 128,
+    }
+    fields["general.architecture"] = "gpt-oss"
+    assert shape(fields).window_layers == 47
+    assert shape({**fields, "gpt-oss.attention.sliding_window_pattern": 1}).window_layers == 94
+
+
+def test_latent_attention() -> None:
+    fields = {
+        **LLAMA,
+        "llama.attention.kv_lora_rank": 512,
+        "llama.rope.dimension_count": 64,
+        "llama.attention.key_length": 576,
+        "llama.attention.value_length_mla": 128,
+    }
+    found = shape(fields)
+    assert (found.q_size, found.kv_size, found.kv_tensors) == (32 * 128, 576, 1)

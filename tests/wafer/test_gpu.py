@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sparkcode.errors import UsageError
 from sparkcode.wafer.cost import make_cost
-from sparkcode.wafer.gpu import GpuCost, GpuPlacement, place_gpu
+from sparkcode.wafer.gpu import GpuCost, place_gpu
 from sparkcode.wafer.shape import ModelShape, load_shape
 from tests.wafer.shapes import FEW, dense, gpu, shapes
 
@@ -40,16 +40,12 @@ def test_devices() -> None:
     assert split.breakdown(0)["all_reduce"] > 0
 
 
-def test_users_fill_a_group_and_then_another() -> None:
+def test_users_whose_caches_find_no_room_wait() -> None:
     shape = load_shape("llama-3.1-8b")
-
-    def placed(users: int) -> GpuPlacement:
-        return place_gpu(gpu(), shape, context=8192, users=users)
-
     room = int(55.94e9 / shape.kv_bytes(8192))
-    assert (placed(room).devices, placed(room).streams) == (1, room)
-    assert (placed(room + 1).devices, placed(room + 1).streams) == (2, room)
-    assert placed(room).max_context == pytest.approx(55.94e9 / room / 131_072, abs=2)
+    few, many = (place_gpu(gpu(), shape, context=8192, users=n) for n in (room, room + 9))
+    assert (few.devices, few.streams) == (many.devices, many.streams) == (1, room)
+    assert few.max_context == pytest.approx(55.94e9 / room / 131_072, abs=2)
 
 
 @FEW
@@ -64,16 +60,35 @@ def test_neither_context_nor_users_make_a_group_larger(
     shape: ModelShape, context: int, more: int, users: int, others: int
 ) -> None:
     few = place_gpu(gpu(), shape, context=context, users=users)
-    assert place_gpu(gpu(), shape, context=context + more, users=users).group == few.group
+    longer = place_gpu(gpu(), shape, context=context + more, users=users)
     many = place_gpu(gpu(), shape, context=context, users=users + others)
-    assert many.group == few.group
-    assert many.streams >= few.streams
-    assert many.devices >= few.devices
+    assert few.devices == longer.devices == many.devices
+    assert longer.streams <= few.streams <= many.streams
+
+
+def test_new_tokens_attend_to_the_cached_ones() -> None:
+    """Reading in parts what is read at once costs the same attention."""
+    cost = make_cost(gpu(), load_shape("llama-3.1-70b"))
+    whole = cost.prefill_seconds(64_000, 0)
+    parts = sum(cost.prefill_seconds(16_000, at * 16_000) for at in range(4))
+    assert parts == pytest.approx(whole, rel=0.03)
+    assert cost.prefill_seconds(1000, 95_000) > 2 * cost.prefill_seconds(1000, 0)
+
+
+@given(window=st.integers(1, 300), context=st.integers(0, 500), tokens=st.integers(1, 400))
+def test_windows_bound_what_is_attended_to(window: int, context: int, tokens: int) -> None:
+    shape = dense("w", (10, 64, 64, 64, 64), window=window, window_layers=4)
+    full = sum(context + at for at in range(tokens)) / tokens
+    short = sum(min(window, context + at) for at in range(tokens)) / tokens
+    assert shape.mean_attended(context, tokens) == pytest.approx(0.6 * full + 0.4 * short)
 
 
 def test_a_model_larger_than_a_node_does_not_fit() -> None:
     huge = dense("405b", (126, 16384, 16384, 1024, 53248))
-    with pytest.raises(UsageError, match=r"'405b' .* takes 879 GB, more than 8 of 'h100' hold"):
+    with pytest.raises(
+        UsageError,
+        match=r"'405b' takes 812 GB and 1 GB for 2048 tokens, more than 8 of 'h100'",
+    ):
         make_cost(gpu(), huge)
 
 

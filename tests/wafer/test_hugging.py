@@ -171,3 +171,61 @@ def test_files_that_are_no_config(tmp_path: Path, text: str) -> None:
         load_shape(str(path))
     with pytest.raises(UsageError, match="no file"):
         load_shape(str(tmp_path / "absent.json"))
+
+
+LLAMA_4: dict[str, Any] = {
+    "text_config": {
+        "model_type": "llama4_text",
+        "num_hidden_layers": 48,
+        "hidden_size": 5120,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "intermediate_size": 8192,
+        "intermediate_size_mlp": 16384,
+        "num_local_experts": 128,
+        "num_experts_per_tok": 1,
+        "interleave_moe_layer_step": 2,
+        "attention_chunk_size": 8192,
+        "vocab_size": 202048,
+        "max_position_embeddings": 1048576,
+    }
+}
+
+
+def test_llama_4(tmp_path: Path) -> None:
+    ours, known = shape(tmp_path, LLAMA_4), load_shape("llama-4-maverick")
+    assert ours.total_parameters == known.total_parameters
+    assert ours.active_parameters == known.active_parameters
+    assert (ours.window, ours.window_layers) == (known.window, known.window_layers)
+
+
+def test_blocks_without_a_gate(tmp_path: Path) -> None:
+    found = shape(
+        tmp_path,
+        {
+            "model_type": "gptj",
+            "n_layer": 28,
+            "n_embd": 4096,
+            "n_head": 16,
+            "n_inner": None,
+            "n_positions": 2048,
+            "vocab_size": 50400,
+        },
+    )
+    assert found.total_parameters == load_shape("gpt-j-6b").total_parameters
+
+
+def test_a_family_whose_windows_alternate(tmp_path: Path) -> None:
+    config = {
+        "model_type": "gemma2",
+        "num_hidden_layers": 46,
+        "hidden_size": 4608,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 16,
+        "intermediate_size": 36864,
+        "sliding_window": 4096,
+        "vocab_size": 256000,
+        "max_position_embeddings": 8192,
+    }
+    assert shape(tmp_path, config).window_layers == 23

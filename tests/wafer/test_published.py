@@ -40,6 +40,7 @@ def test_the_table_that_ships() -> None:
         ("kimi-k2.6", "kimi-k2"),
         ("glm-4.7", "glm-4.6"),
         ("gpt-5.3-codex-spark", "gpt-oss-120b"),
+        ("qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b"),
         ("qwen3.8-27b", None),
         ("frontier models", None),
     ],
@@ -53,6 +54,9 @@ def test_models_are_known_by_many_names(model: str, shape: str | None) -> None:
     [
         ("1x A100-80GB (330 W cap)", (1, 1)),
         ("8x H100 SXM", (8, 1)),
+        ("8 x H100 SXM", (8, 1)),
+        ("0x H100", (1, 1)),
+        ("9" * 400 + "x H100", (1, 1)),
         ("2x8 A100-80GB NVLink+IB", (16, 2)),
         ("CS-3 (WSE-3)", (1, 1)),
         ("", (1, 1)),
@@ -66,6 +70,18 @@ def test_grids() -> None:
     row = replace(FIRST, chips="1x WSE-2 grid prefill 660x660 / decode 360x360")
     assert row.grids == (660, 360)
     assert replace(row, chips="2x8 A100").grids == ()
+    assert replace(row, chips="grid 0x0").grids == ()
+
+
+def test_a_note_may_hold_any_character() -> None:
+    odd = LINE + "a\u2028b"
+    (row,) = parse(f"{HEADER}\n{odd}\n", "mine.csv")
+    assert row.notes == "a\u2028b"
+
+
+def test_a_row_without_an_id_is_told_by_its_line() -> None:
+    first, second = parse(f"{HEADER}\n{LINE[2:]}\n{LINE[2:]}\n", "mine.csv")
+    assert (first.row_id, second.row_id) == ("mine.csv: line 2", "mine.csv: line 3")
 
 
 def test_precision_says_how_weights_are_stored_and_multiplied() -> None:
@@ -93,7 +109,7 @@ def test_a_table_of_the_user_s(tmp_path: Path) -> None:
         (f"{HEADER}\n{LINE.replace(',80,', ',fast,')}", "line 2: value 'fast'; expected a number"),
         (
             f"{HEADER}\n{LINE.replace(',80,', ',-1,')}",
-            "line 2: value '-1'; expected a number above",
+            "line 2: value '-1'; expected a number from",
         ),
         (f"{HEADER}\n{LINE.replace(',80,', ',nan,')}", "line 2: value 'nan'"),
         (
@@ -102,12 +118,14 @@ def test_a_table_of_the_user_s(tmp_path: Path) -> None:
         ),
         (f"{HEADER}\n{LINE.replace('4096', '-4')}", "line 2: context_in '-4'"),
         (f"{HEADER}\n{LINE.replace('4096', '1.5')}", "line 2: context_in '1.5'"),
+        (f"{HEADER}\n{LINE.replace(',80,', ',1e-300,')}", "line 2: value '1e-300'; expected"),
+        (f"{HEADER}\n{'x' * 140_000}", "line 1: field larger than field limit"),
         (f"{HEADER}\nr1", "line 2: value ''; expected a number"),
     ],
 )
 def test_a_bad_table_names_line_and_cure(text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=f"mine.csv: {problem}"):
-        parse(text.splitlines(), "mine.csv")
+        parse(text, "mine.csv")
 
 
 def test_no_table(tmp_path: Path) -> None:

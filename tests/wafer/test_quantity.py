@@ -55,3 +55,9 @@ def test_keys() -> None:
         check_keys({"a", "c"}, known={"a", "b"}, required={"a"}, where="f")
     with pytest.raises(ConfigError, match="f: missing key 'a'"):
         check_keys({"b"}, known={"a", "b"}, required={"a"}, where="f")
+
+
+@pytest.mark.parametrize("digits", [100, 400, 4000])
+def test_an_integer_of_any_length_is_refused(digits: int) -> None:
+    with pytest.raises(ConfigError, match=f"a number of {digits} digits; expected"):
+        Quantity("time", 0.0, 1.0).check(10 ** (digits - 1), where="x.toml: clock")

@@ -34,8 +34,8 @@ def test_every_row_is_scored_counted_or_said_why_not() -> None:
     counted = [*REPORT.scored, *REPORT.unscored, *REPORT.satisfied, *REPORT.violated]
     assert len(counted) + len(REPORT.skipped) == len(ROWS)
     assert all(item.row.confidence != "low" for item in REPORT.scored)
-    assert REPORT.skipped["r126"] == "the sizes of 'qwen3.8-27b' are not known"
-    assert REPORT.skipped["r235"] == "class 'provider' is not predicted"
+    assert dict(REPORT.skipped)["r126"] == "the sizes of 'qwen3.8-27b' are not known"
+    assert dict(REPORT.skipped)["r235"] == "class 'provider' is not predicted"
 
 
 def test_one_sided_figures() -> None:
@@ -70,12 +70,20 @@ def test_errors_are_relative_to_what_was_published() -> None:
         ("r001", {"klass": "guesses"}, "class 'guesses' is not predicted"),
         ("r001", {"chips": "1x A100"}, "'1x A100' is no wafer"),
         ("r157", {"chips": "CS-3"}, "'CS-3' is no GPU"),
+        ("r024", {"chips": "1x WSE-2"}, "names 0 square grids; 1 are needed"),
+        ("r081", {"chips": "1x WSE-2"}, "names 0 square grids; 1 are needed"),
+        ("r047", {"chips": "1x WSE-2 grid 660x660"}, "names 1 square grids; 2 are needed"),
+        ("r047", {"output": 0}, "names no length of its answers"),
+        ("r136", {"context": 0}, "names no prompt"),
+        ("r179", {"context": 0}, "names no prompt"),
+        ("r199", {"users": 0}, "names no batch"),
+        ("r199", {"output": 0}, "names no length of its answers"),
         ("r091", {}, "prefill ratios rest on rates"),
         ("r250", {"metric": "ttft_s"}, "of an LPU only the pace"),
     ],
 )
 def test_what_cannot_be_predicted_says_why(
-    row_id: str, changes: dict[str, str], problem: str
+    row_id: str, changes: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem):
         predict(replace(row(row_id), **changes), KNOWN)  # type: ignore[arg-type]
@@ -106,3 +114,9 @@ def test_drafts_of_published_rows() -> None:
     assert predict(small, KNOWN) > predict(replace(small, notes=""), KNOWN)
     eagle = row("r234")
     assert predict(eagle, KNOWN) > predict(replace(eagle, notes=""), KNOWN)
+
+
+def test_an_odd_note_is_no_accident() -> None:
+    told = row("r228")
+    assert predict(replace(told, notes="MTP1, length 0"), KNOWN) > 0
+    assert predict(replace(told, notes="MTP" + "9" * 400 + " length 2"), KNOWN) > 0
