@@ -55,6 +55,8 @@ class Workspace:
         self.root = root.resolve()
         self._versions: dict[str, tuple[int, bytes]] = {}
         self._modes: dict[Path, int] = {}
+        self._made: set[Path] = set()
+        """Folders that were made here."""
 
     def contained(self, path: str) -> Path:
         """The absolute place that ``path`` (relative to the root, or absolute) leads to."""
@@ -153,7 +155,7 @@ class Workspace:
         """
         place = self.check_writable(path)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders(place.parent)
             known = self._modes.get(place)
             mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else known
             _replace(place, data, mode)
@@ -162,7 +164,8 @@ class Workspace:
             raise WorkspaceError(f"{shown!r} cannot be written ({_reason(error)})") from error
 
     def delete(self, path: str) -> None:
-        """Remove the file; no file is no error."""
+        """Remove the file, and folders that were made here for it and are empty now; no file is no
+        error."""
         place = self.check_writable(path)
         try:
             if place.exists():
@@ -171,6 +174,21 @@ class Workspace:
         except OSError as error:
             shown = one_line(path, 120)
             raise WorkspaceError(f"{shown!r} cannot be deleted ({_reason(error)})") from error
+        self._leave_folders(place.parent)
+
+    def _make_folders(self, folder: Path) -> None:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._made.update(missing)
+
+    def _leave_folders(self, folder: Path) -> None:
+        while folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # Something else is in it, or it is gone.
+            self._made.discard(folder)
+            folder = folder.parent
 
 
 def _usable(path: str) -> bool:

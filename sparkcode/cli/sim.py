@@ -43,6 +43,7 @@ BAR = 32
     show_default=True,
     help="Answered at once.",
 )
+@click.option("--events", is_flag=True, help="Also follow every token through every layer.")
 @click.option(
     "--plot",
     "target",
@@ -73,9 +74,9 @@ def sim(
         _only_its_own(ctx)
         return 0
     from sparkcode.cli.sim_plot import check_target, plot
-    from sparkcode.wafer.chip import DEFAULT_CHIP, load_chip
+    from sparkcode.wafer.chip import DEFAULT_CHIP, WaferChip, load_chip
     from sparkcode.wafer.network import TRANSPORTS
-    from sparkcode.wafer.simulate import Turn, simulate
+    from sparkcode.wafer.simulate import Turn, by_events, simulate
 
     if target is not None:
         check_target(target)
@@ -85,7 +86,16 @@ def sim(
     found = simulate(on, shape, turn, users=given["users"], transport=transport)
     if target is not None:
         plot(target, on, shape, turn, given["users"])
-    click.echo(json.dumps(facts(found)) if as_json else "\n".join(table(found)))
+    followed: float | None = None
+    if given["events"]:
+        if not isinstance(on, WaferChip):
+            raise UsageError(f"--events follows tokens through a wafer; {on.name!r} is none")
+        followed = by_events(on, shape, found)
+    if as_json:
+        told = {} if followed is None else {"events": {"tpot": followed}}
+        click.echo(json.dumps(facts(found) | told))
+    else:
+        click.echo("\n".join(table(found, followed)))
     return 0
 
 
@@ -134,14 +144,18 @@ def facts(found: Simulation) -> dict[str, Any]:
     }
 
 
-def table(found: Simulation) -> Iterator[str]:
-    """For people: the figures, and a bar for each cause of a token's time."""
+def table(found: Simulation, followed: float | None = None) -> Iterator[str]:
+    """For people: the figures, and a bar for each cause of a token's time. ``followed`` is the
+    time between two tokens by the event simulation."""
     yield f"{found.model} on {found.chip}, simulated: {_laid_out(found)}"
     cached = f", {found.turn.cached:,} cached" if found.turn.cached else ""
     prompt = f"prompt of {found.turn.prompt:,} tokens{cached}"
     yield f"{'to first token':<22}{_time(found.ttft):>11}   {prompt}"
     rate = f"{found.tokens_per_second:,.0f} tok/s for each user"
     yield f"{'each further token':<22}{_time(found.tpot):>11}   {rate}"
+    if followed is not None:
+        off = 100 * (found.tpot / followed - 1)
+        yield f"{'  by events':<22}{_time(followed):>11}   the formula is off by {off:+.1f} %"
     if found.drafted:
         burst = f"{found.drafted} drafted, {found.accepted:.1f} accepted, seen together"
         yield f"{'each round':<22}{_time(found.tpot * found.accepted):>11}   {burst}"

@@ -36,8 +36,10 @@ class Placement:
     layers_per_wafer: int
     region_side: int
     """Cores along one side of a layer's square region."""
+    streams: int
+    """Users whose KV caches find room at once."""
     max_context: int
-    """Longest context of each stream, in tokens."""
+    """Longest context of each of them, in tokens."""
 
     @property
     def wafers(self) -> int:
@@ -47,19 +49,23 @@ class Placement:
 def place(
     chip: WaferChip, shape: ModelShape, *, context: int = DEFAULT_CONTEXT, users: int = 1
 ) -> Placement:
-    """The fewest wafers that hold whole layers with ``users`` KV caches of ``context`` tokens.
+    """The fewest wafers that hold whole layers with ``users`` KV caches of ``context`` tokens, or
+    with as many as a wafer for each layer holds.
 
     Raises ``UsageError`` if a layer would have to be cut between wafers.
     """
     fewest = _layers_per_wafer(chip, shape, context=DEFAULT_CONTEXT, users=1)
     room_for = max(context, DEFAULT_CONTEXT)
-    layers = _layers_per_wafer(chip, shape, context=room_for, users=users)
+    _layers_per_wafer(chip, shape, context=room_for, users=1)
+    streams = min(users, _most_users(chip, shape, room_for))
+    layers = _layers_per_wafer(chip, shape, context=room_for, users=streams)
     wafers = ceil(shape.num_layers / layers)
     return Placement(
         devices=wafers,
         layers_per_wafer=layers,
         region_side=_region_side(chip, shape, fewest),
-        max_context=_longest_context(chip, shape, layers, users),
+        streams=streams,
+        max_context=_longest_context(chip, shape, layers, streams),
     )
 
 
@@ -75,6 +81,14 @@ def _layers_per_wafer(chip: WaferChip, shape: ModelShape, *, context: int, users
         )
     # Spread evenly over the wafers that it takes.
     return ceil(shape.num_layers / ceil(shape.num_layers / layers))
+
+
+def _most_users(chip: WaferChip, shape: ModelShape, context: int) -> int:
+    """With a wafer for each layer; at least 1."""
+    usable = chip.usable_sram * chip.sram_bytes * shape.num_layers
+    # A hair less, so that what is counted here fits there, whatever the rounding.
+    room = (usable - shape.weight_bytes) * (1 - 1e-9)
+    return max(1, floor(room / shape.kv_bytes(context)))
 
 
 def _longest_context(chip: WaferChip, shape: ModelShape, layers: int, users: int) -> int:

@@ -3,8 +3,8 @@
 Users share wafers as a pipeline: their tokens follow each other through the layers, so up to the
 *knee*, a round's time over that of its tokens' stages, nobody waits. Beyond it each waits for its
 turn, and a service drafts less, because drafted tokens take turns too. They share GPUs as a batch:
-weights are read once for all of them, each KV cache for its own; users whose caches find no room
-wait for their turn. What is simulated is one copy of the model; :mod:`sparkcode.wafer.fleet`
+weights are read once for all of them, each KV cache for its own. On both, users whose caches find
+no room wait. What is simulated is one copy of the model; :mod:`sparkcode.wafer.fleet`
 counts copies.
 
 Times are of the chip alone, unless a transport is named: no network, no queue.
@@ -14,15 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sparkcode.errors import UsageError
-from sparkcode.wafer.chip import Chip
+from sparkcode.wafer.chip import Chip, WaferChip
 from sparkcode.wafer.cost import WaferCost, make_cost
 from sparkcode.wafer.drafting import cycles
 from sparkcode.wafer.gpu import GpuCost
 from sparkcode.wafer.network import NO_NETWORK, Transport
 from sparkcode.wafer.shape import ModelShape
-from sparkcode.wafer.tandem import Pipeline
+from sparkcode.wafer.tandem import Pipeline, between_rounds
+
+MOST_EVENTS: Final = 256
+"""Users whose tokens are followed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +155,32 @@ def simulate(
     )
 
 
-def pipeline_of(cost: WaferCost, context: int) -> Pipeline:
+def pipeline_of(cost: WaferCost, context: int, drafted: int = 0) -> Pipeline:
     """The layers of ``cost`` as the event simulation sees them."""
     parts = cost.breakdown(context)
-    hops = parts["wafer_hops"]
+    outside = parts["wafer_hops"]
     layers = cost.shape.num_layers
-    latency = (sum(parts.values()) - hops) / layers
-    return Pipeline(layers, latency, cost.stage_seconds(context), hops)
+    latency = (sum(parts.values()) - outside) / layers
+    if drafted:
+        outside += drafted * cost.draft_seconds(context)
+    return Pipeline(layers, latency, cost.stage_seconds(context), outside, drafted + 1)
+
+
+def by_events(chip: WaferChip, shape: ModelShape, found: Simulation) -> float:
+    """Seconds between two tokens of one user of ``found``, by the event simulation.
+
+    UsageError where so many users wait for room that their tokens are not all on their way.
+    """
+    turn = found.turn
+    cost = make_cost(chip, shape, context=turn.prompt + turn.output, users=found.users)
+    assert isinstance(cost, WaferCost)
+    if cost.placement.streams < found.users or found.users > MOST_EVENTS:
+        most = min(cost.placement.streams, MOST_EVENTS)
+        raise UsageError(f"events of {found.users} users are too many; use at most {most}")
+    middle = turn.prompt + turn.output // 2
+    pipeline = pipeline_of(cost, middle, found.drafted)
+    on_chip = between_rounds(pipeline, found.users, rounds=20) / found.accepted
+    return on_chip + found.breakdown.get("network", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +202,11 @@ def _step(cost: WaferCost | GpuCost, context: int, users: int) -> _Step:
         if users > streams:
             together["waiting"] = sum(together.values()) * (users / streams - 1)
         return _Step(together, 1.0)
-    stage = cost.stage_seconds(context)
+    stage, streams = cost.stage_seconds(context), cost.placement.streams
 
     def turns(drafted: int) -> float:
-        """Until every user's tokens of a round have had their turn in the slowest layer."""
-        return users * (drafted + 1) * stage
+        """Until every stream's tokens of a round have had their turn in the slowest layer."""
+        return streams * (drafted + 1) * stage
 
     best = min(
         cycles(cost, cost.shape.draft, context),
@@ -193,8 +216,9 @@ def _step(cost: WaferCost | GpuCost, context: int, users: int) -> _Step:
     if best.drafted:
         parts["draft"] = best.draft_seconds
         parts["verify"] = best.drafted * stage
-    if turns(best.drafted) > best.seconds:
-        parts["waiting"] = turns(best.drafted) - best.seconds
+    whole = max(best.seconds, turns(best.drafted)) * users / streams
+    if whole > best.seconds:
+        parts["waiting"] = whole - best.seconds
     knee = best.seconds / ((best.drafted + 1) * stage)
     own = (best.drafted + 1) * stage
     return _Step(parts, max(1.0, knee), own, best.drafted, best.accepted)

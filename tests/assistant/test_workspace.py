@@ -240,6 +240,23 @@ def test_undo_restores_changed_created_and_deleted_files(workspace: Workspace) -
         points.undo()
 
 
+def test_undo_leaves_no_folder_that_the_edit_made(workspace: Workspace) -> None:
+    (workspace.root / "there").mkdir()
+    points = Checkpoints(workspace)
+    added = {"new/deep/a": b"a", "new/b": b"b", "there/c": b"c"}
+    gone: dict[str, bytes | None] = dict.fromkeys(added)
+    replace_all(workspace, added)
+    points.save(gone, added)
+    points.undo()
+    assert [path.name for path in workspace.root.iterdir()] == ["there"]
+    # Nor one that holds something else by now.
+    replace_all(workspace, added)
+    (workspace.root / "new" / "mine").write_text("mine")
+    points.save(gone, added)
+    points.undo()
+    assert [path.name for path in (workspace.root / "new").iterdir()] == ["mine"]
+
+
 def test_undo_restores_the_mode_of_a_deleted_file(workspace: Workspace) -> None:
     place = workspace.root / "run.sh"
     place.write_text("x")

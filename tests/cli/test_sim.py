@@ -72,6 +72,17 @@ def test_drafts_are_told() -> None:
     assert "3 drafted, 2.9 accepted, seen together" in stdout
 
 
+def test_every_token_can_be_followed() -> None:
+    _, stdout, _ = invoke(sim, ["--model", "llama-3.1-70b", "--users", "32", "--events"])
+    assert "by events" in stdout
+    assert "the formula is off by" in stdout
+    facts = json.loads(invoke(sim, ["--json", "--events"])[1])
+    assert facts["events"]["tpot"] == pytest.approx(facts["tpot"], rel=0.02)
+    status, _, stderr = invoke(sim, ["--chip", "h100", "--model", "llama-3.1-8b", "--events"])
+    assert status == 2
+    assert "'h100' is none" in stderr
+
+
 # --- validate ----------------------------------------------------------------------------------
 
 

@@ -111,3 +111,14 @@ def test_more_layers_than_cores_do_not_fit() -> None:
     chip = replace(wafer(), cores=16)
     with pytest.raises(UsageError, match="24 layers do not fit the 16 cores of 'wse3'"):
         place(chip, load_shape("qwen2.5-coder-0.5b"))
+
+
+def test_users_whose_caches_find_no_room_wait() -> None:
+    """A wafer for each layer is the most that there can be."""
+    chip, shape = wafer(), load_shape("llama-3.1-8b")
+    full = place(chip, shape, context=100_000, users=100_000)
+    assert full.wafers == shape.num_layers
+    room = shape.num_layers * chip.usable_sram * chip.sram_bytes - shape.weight_bytes
+    assert full.streams == int(room / shape.kv_bytes(100_000))
+    assert full.max_context >= 100_000
+    assert place(chip, shape, context=100_000, users=full.streams).streams == full.streams
