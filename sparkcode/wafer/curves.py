@@ -8,7 +8,6 @@ from math import exp
 from statistics import NormalDist
 from typing import Final
 
-from sparkcode.errors import UsageError
 from sparkcode.wafer.chip import Chip
 from sparkcode.wafer.shape import ModelShape
 from sparkcode.wafer.simulate import Simulation, Turn, simulate
@@ -93,12 +92,7 @@ def pareto(chip: Chip, shape: ModelShape, turn: Turn, most: int = 512) -> list[P
     as more users serve each device more."""
     found: list[Point] = []
     for users in _counts(most):
-        try:
-            done = simulate(chip, shape, turn, users=users)
-        except UsageError:
-            if users == 1:
-                raise
-            break
+        done = simulate(chip, shape, turn, users=users)
         point = Point(done.tokens_per_second, done.total_tokens_per_second / done.devices)
         if not found or point.y > found[-1].y:
             found.append(point)

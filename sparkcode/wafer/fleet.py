@@ -86,18 +86,17 @@ def plan(chip: Chip, shape: ModelShape, assumed: Assumptions) -> Fleet:
 def best_instance(chip: Chip, shape: ModelShape, assumed: Assumptions) -> Simulation:
     """The number of users with the most users for each device, at the pace or better."""
     alone = _with_users(chip, shape, assumed, 1)
-    if alone is None or 1 / alone.sustained_tpot < assumed.pace:
-        reached = f"{1 / alone.sustained_tpot:,.0f}" if alone else "no"
+    if 1 / alone.sustained_tpot < assumed.pace:
         raise UsageError(
-            f"{shape.name!r} on {chip.name!r} gives a single user {reached} tok/s with prompts "
-            f"between, less than the promised {assumed.pace:g}; promise less, cache more, or use "
-            "another chip"
+            f"{shape.name!r} on {chip.name!r} gives a single user {1 / alone.sustained_tpot:,.0f} "
+            f"tok/s with prompts between, less than the promised {assumed.pace:g}; promise less, "
+            "cache more, or use another chip"
         )
     best, users = alone, 1
     while users < MAX_USERS:
         users += 1
         found = _with_users(chip, shape, assumed, users)
-        if found is None or 1 / found.sustained_tpot < assumed.pace:
+        if 1 / found.sustained_tpot < assumed.pace:
             break
         best = max(best, found, key=_density)
     return best
@@ -107,17 +106,9 @@ def _density(found: Simulation) -> float:
     return found.users / found.devices
 
 
-def _with_users(
-    chip: Chip, shape: ModelShape, assumed: Assumptions, users: int
-) -> Simulation | None:
-    """None where so many do not fit."""
+def _with_users(chip: Chip, shape: ModelShape, assumed: Assumptions, users: int) -> Simulation:
     turn = Turn(assumed.context, assumed.output, floor(assumed.context * assumed.cached))
-    try:
-        return simulate(chip, shape, turn, users=users)
-    except UsageError:
-        if users == 1:
-            raise
-        return None
+    return simulate(chip, shape, turn, users=users)
 
 
 def _phase(

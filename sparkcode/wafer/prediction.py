@@ -143,7 +143,7 @@ def _energy_ratio(row: Row, known: Hardware) -> float:
 
 def _service_decode(row: Row, known: Hardware) -> float:
     """The advertised pace; what users measure, and the first kernels, fall short of it."""
-    cost, _ = _service(row, known)
+    cost = _service(row, known)
     context = row.context + row.output // 2 or DEFAULT_CONTEXT
     pace = 1 / best_cycle(cost, cost.shape.draft, context).seconds_per_token
     short = row.klass == "wse3_decode_api" or "launch" in row.notes
@@ -151,15 +151,15 @@ def _service_decode(row: Row, known: Hardware) -> float:
 
 
 def _service_prompt(row: Row, known: Hardware) -> float:
-    cost, _ = _service(row, known)
+    cost = _service(row, known)
     return cost.prefill_seconds(_prompt(row), 0)
 
 
-def _service(row: Row, known: Hardware) -> tuple[WaferCost, WaferChip]:
-    chip = _wafer(row, known)
-    cost = make_cost(chip, known.shape(row), context=max(row.context, DEFAULT_CONTEXT))
+def _service(row: Row, known: Hardware) -> WaferCost:
+    room = max(row.context, DEFAULT_CONTEXT)
+    cost = make_cost(_wafer(row, known), known.shape(row), context=room)
     assert isinstance(cost, WaferCost)
-    return cost, chip
+    return cost
 
 
 def _gpu_decode(row: Row, known: Hardware) -> float:

@@ -112,17 +112,8 @@ def simulate(
     UsageError if the tokens exceed the model's context, more are cached than the prompt has, or the
     model does not fit the chip.
     """
-    if turn.cached > turn.prompt:
-        raise UsageError(
-            f"{turn.cached} cached tokens are more than the prompt's {turn.prompt}; use fewer"
-        )
-    context = turn.prompt + turn.output
-    if context > shape.context_length:
-        raise UsageError(
-            f"{turn.prompt} + {turn.output} tokens are more than {shape.name!r} holds, "
-            f"{shape.context_length}; use a shorter --context"
-        )
-    cost = make_cost(chip, shape, context=context, users=users)
+    check_turn(shape, turn)
+    cost = make_cost(chip, shape, context=turn.prompt + turn.output, users=users)
     middle = turn.prompt + turn.output // 2
     reading = cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
     fill = cost.decode_seconds(turn.cached) if reading and isinstance(cost, WaferCost) else 0.0
@@ -153,6 +144,19 @@ def simulate(
         drafted=step.drafted,
         accepted=step.accepted,
     )
+
+
+def check_turn(shape: ModelShape, turn: Turn) -> None:
+    """UsageError if ``shape`` does not hold it, or more of it is cached than there is."""
+    if turn.cached > turn.prompt:
+        raise UsageError(
+            f"{turn.cached} cached tokens are more than the prompt's {turn.prompt}; use fewer"
+        )
+    if turn.prompt + turn.output > shape.context_length:
+        raise UsageError(
+            f"{turn.prompt} + {turn.output} tokens are more than {shape.name!r} holds, "
+            f"{shape.context_length}; use a shorter --context"
+        )
 
 
 def pipeline_of(cost: WaferCost, context: int, drafted: int = 0) -> Pipeline:

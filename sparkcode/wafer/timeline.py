@@ -15,7 +15,7 @@ from sparkcode.wafer.chip import load_chip
 from sparkcode.wafer.network import NO_NETWORK, Transport
 from sparkcode.wafer.profile import Profile
 from sparkcode.wafer.shape import DEFAULT_SHAPE, ModelShape, load_shape
-from sparkcode.wafer.simulate import Turn
+from sparkcode.wafer.simulate import Turn, check_turn
 
 MIN_PACE = 0.1
 MAX_PACE = 100_000.0
@@ -62,12 +62,8 @@ class Timeline:
 
 def timeline(profile: Profile, turn: Turn, transport: Transport = NO_NETWORK) -> Timeline:
     """UsageError if the turn is longer than the model's context, or does not fit the chip."""
+    check_turn(profile.shape, turn)
     whole = turn.prompt + turn.output
-    if whole > profile.shape.context_length:
-        raise UsageError(
-            f"{turn.prompt} + {turn.output} tokens are more than {profile.shape.name!r} holds, "
-            f"{profile.shape.context_length}; use a shorter --context"
-        )
     profile = replace(profile, context=max(whole, profile.context))
     reading = profile.cost.prefill_seconds(turn.prompt - turn.cached, turn.cached)
     now = transport.before_first(turn.prompt) + reading + profile.cost.decode_seconds(turn.prompt)

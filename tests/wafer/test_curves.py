@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from sparkcode.errors import UsageError
-from sparkcode.wafer.chip import load_chip
+from sparkcode.wafer.chip import Chip, load_chip
 from sparkcode.wafer.curves import operators, pace_by_context, pareto, spread_of
 from sparkcode.wafer.shape import load_shape
 from sparkcode.wafer.simulate import Turn
@@ -34,15 +34,15 @@ def test_users_share_weights_but_not_caches() -> None:
 
 
 @pytest.mark.parametrize("chip", [WSE3, H100], ids=lambda chip: chip.name)
-def test_a_longer_context_is_slower(chip: object) -> None:
-    points = pace_by_context(chip, load_shape("llama-3.1-8b"), [100, 10_000, 10_000_000])  # type: ignore[arg-type]
+def test_a_longer_context_is_slower(chip: Chip) -> None:
+    points = pace_by_context(chip, load_shape("llama-3.1-8b"), [100, 10_000, 10_000_000])
     assert [point.x for point in points] == [100, 10_000, 131_071]
     assert all(one.y >= two.y for one, two in pairwise(points))
 
 
 @pytest.mark.parametrize("chip", [WSE3, H100], ids=lambda chip: chip.name)
-def test_the_front_trades_one_for_the_other(chip: object) -> None:
-    points = pareto(chip, load_shape("llama-3.1-8b"), Turn(4000, 100))  # type: ignore[arg-type]
+def test_the_front_trades_one_for_the_other(chip: Chip) -> None:
+    points = pareto(chip, load_shape("llama-3.1-8b"), Turn(4000, 100))
     assert len(points) > 3
     for few, many in pairwise(points):
         assert many.x <= few.x * (1 + 1e-9)

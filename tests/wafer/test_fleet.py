@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ ASSUMED = Assumptions(
 WSE3, OSS = load_chip("wse3"), load_shape("gpt-oss-120b")
 
 
-def planned(**changes: object) -> Fleet:
-    return plan(WSE3, OSS, replace(ASSUMED, **changes))  # type: ignore[arg-type]
+def planned(**changes: Any) -> Fleet:
+    return plan(WSE3, OSS, replace(ASSUMED, **changes))
 
 
 def test_power_makes_devices_makes_instances_makes_users() -> None:

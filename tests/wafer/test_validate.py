@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,10 +84,10 @@ def test_errors_are_relative_to_what_was_published() -> None:
     ],
 )
 def test_what_cannot_be_predicted_says_why(
-    row_id: str, changes: dict[str, object], problem: str
+    row_id: str, changes: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem):
-        predict(replace(row(row_id), **changes), KNOWN)  # type: ignore[arg-type]
+        predict(replace(row(row_id), **changes), KNOWN)
 
 
 def test_a_row_without_a_grid_means_the_fastest() -> None:
