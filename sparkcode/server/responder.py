@@ -112,6 +112,10 @@ class Responder:
                 steps = release.due(now)
                 events = self._told(steps, now)
                 if release.over:
+                    if events and self._hub.pace == "sim":
+                        # The last text is due now; telling the end takes a moment of its own.
+                        yield events
+                        events = []
                     break
                 if not events and now >= self._said_at + KEEP_ALIVE_SECONDS:
                     events = self._narrator.keep_alive()
